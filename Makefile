@@ -1,0 +1,57 @@
+# Pages: `make run` serves, `make test` tests. Settings come from config.toml and the environment,
+# also given here: make run PAGES_PORT=8080
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types backup clear-cache restart restore bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: $(VENV)/.run ## Serve on http://localhost:1323
+	@exec $(BIN)/gunicorn wsgi:app
+
+test: $(VENV)/.test ## Install what the tests need and run them all
+	@scripts/install-test-packages
+	$(BIN)/pytest $(ARGS)
+
+check: lint types test ## Everything CI runs: lint, types, tests
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+backup: $(VENV)/.run ## Back up the database, or the registry, through the running service
+	@$(BIN)/pages maintenance backup
+
+clear-cache: $(VENV)/.run ## Empty data/cache, through the running service
+	@$(BIN)/pages maintenance clear-cache
+
+restart: $(VENV)/.run ## Reload all workers gracefully (production), through the running service
+	@$(BIN)/pages maintenance restart
+
+restore: $(VENV)/.run ## Put a backup back: make restore FILE=backups/backup-….sql
+	@test -n "$(FILE)" || { echo "Which backup? make restore FILE=backups/backup-….sql" >&2; exit 2; }
+	@$(BIN)/pages restore $(if $(CLEAN),--clean) "$(FILE)"
+
+bench: $(VENV)/.test ## Measure Pages beside what you would use instead; prints ratios
+	@scripts/install-test-packages
+	$(BIN)/python bench/run.py $(ARGS)
+
+clean: ## Remove .venv and caches; data/ and backups/ stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.run: requirements.lock setup.cfg pyproject.toml
+	@scripts/make-venv requirements.lock
+	@touch $@
+
+$(VENV)/.test: requirements.lock requirements-test.lock setup.cfg pyproject.toml
+	@scripts/make-venv requirements-test.lock
+	@touch $@

@@ -1,0 +1,64 @@
+"""gunicorn's settings, from those of Pages; picked up by name by ``gunicorn wsgi:app``.
+
+Nothing of ``pages`` may stay imported in the master: workers are forked from it, and a reload (HUP) has
+to give them new code. So this file forgets what it imports, and start-up work runs in a process apart.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+
+def _forget_pages():
+    for name in [name for name in sys.modules if name == "pages" or name.startswith("pages.")]:
+        del sys.modules[name]
+
+
+def _load_config():
+    from pages.config import load_config
+    from pages.errors import ConfigError
+
+    try:
+        return load_config()
+    except ConfigError as error:
+        sys.exit(f"pages: {error}")
+
+
+sys.path.insert(0, os.getcwd())
+_forget_pages()
+_config = _load_config()
+_forget_pages()
+
+bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
+# A thread for each request under way; idle connections cost none.
+worker_class = "gthread"
+workers = _config.workers
+threads = _config.threads
+# Longer than nginx keeps its connections to us, so that it is never we who close first.
+keepalive = 75
+# A worker that is silent this long is replaced: gthread's own heartbeat, not a limit on uploads.
+timeout = 120
+# What is under way at a restart may take this long: an upload of 500 MB at 8 MB/s.
+graceful_timeout = 60
+# With preload, HUP would not load new code.
+preload_app = False
+# Percent-encoded Chinese takes nine bytes a character.
+limit_request_line = 8190
+# One for each installation: the default path is shared by all of a user's gunicorns.
+control_socket = os.path.join(_config.data_dir, "gunicorn.ctl")
+control_socket_disable = len(control_socket) > 100  # Longer paths are too long for a unix socket.
+# Heartbeats are file times: on a busy disk they could come late.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+accesslog = "-"
+access_log_format = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)sms "%(a)s"'
+# Only X-Forwarded-* of proxies named in trusted_proxies count, and those are read by the application.
+forwarded_allow_ips = ""
+
+
+def on_starting(server):
+    """Once, before the first worker: recover, and put edits made by hand in force."""
+    os.environ["PAGES_MASTER_PID"] = str(os.getpid())
+    done = subprocess.run([sys.executable, "-m", "pages", "start-up"], check=False)
+    if done.returncode != 0:
+        sys.exit(done.returncode)

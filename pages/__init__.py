@@ -1,0 +1,16 @@
+"""Pages: publish static sites from uploaded archives, with a checkpoint of every deploy.
+
+The layers; a module imports only from those below it (a test holds it)::
+
+    wsgi, cli
+    app
+    web.sites  web.deploys  web.checkpoints  web.status  web.maintenance  web.serving  web.errors
+    web.journal  web.auth  web.requests  web.replies  web.context  web.proxies
+    services
+    recovery  upkeep
+    publish   backups
+    trees     staging   registry   database
+    history   archive   files   paths   config   passwords   media_types
+    model     hosts
+    errors
+"""

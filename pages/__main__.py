@@ -1,0 +1,5 @@
+"""``python -m pages``: the command line."""
+
+from pages.cli import main
+
+main()

@@ -1,0 +1,45 @@
+"""The application: settings in, a WSGI callable out. Reads like a table of contents."""
+
+import logging
+from typing import Any
+
+from flask import Flask
+
+from pages.config import Config
+from pages.services import build_services
+from pages.web import auth, checkpoints, deploys, errors, journal, maintenance, serving, sites, status
+from pages.web.proxies import TrustedProxies
+from pages.web.requests import MAX_JSON_BYTES, PagesRequest
+
+
+def create_app(config: Config) -> Flask:
+    """The WSGI application for one installation; recovers the data folder first."""
+    # No static folder: "/static/" belongs to the sites.
+    app = Flask("pages", static_folder=None, template_folder=None)
+    app.request_class = PagesRequest
+    app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
+    app.url_map.merge_slashes = False
+    app.url_map.converters["site_path"] = serving.SitePath
+
+    app.extensions["pages"] = build_services(config)
+    app.extensions["pages"].recover()
+
+    app.before_request(auth.guard)
+    app.after_request(journal.note_change)
+    errors.register(app)
+    for part in (sites, deploys, checkpoints, status, maintenance, serving):
+        app.register_blueprint(part.blueprint)
+
+    if config.trusted_proxies:
+        wsgi_app: Any = TrustedProxies(app.wsgi_app, config.trusted_proxies)
+        app.wsgi_app = wsgi_app  # type: ignore[method-assign]
+    return app
+
+
+def set_up_logging() -> None:
+    """Send the log to standard error, one line an event, beside gunicorn's own."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"))
+    logger = logging.getLogger("pages")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,52 @@
+"""Entry names: an untrusted name in, a safe relative path out."""
+
+import re
+import unicodedata
+
+from pages.errors import BadArchive
+
+MAX_PART_BYTES = 255
+MAX_PATH_BYTES = 1024
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+_RUBBISH_FOLDERS = {"__MACOSX"}
+_RUBBISH_FILES = {".DS_Store", "Thumbs.db"}
+
+
+def judged_path(untrusted_name: str) -> str:
+    """The path an entry may have below a site's root; ``""`` is the root itself (``./``).
+
+    Parts that are empty or ``.`` are dropped. Raises ``BadArchive`` for an empty or absolute name, a
+    drive letter, a ``..`` part, a NUL or control character, a part over 255 bytes and a path over
+    1,024 bytes (contract 3, the list of refusals).
+    """
+    if not untrusted_name:
+        raise BadArchive("条目名为空")
+    shown = shown_name(untrusted_name)
+    if any(unicodedata.category(character) == "Cc" for character in untrusted_name):
+        raise BadArchive(f"条目名含控制字符: {shown}")
+    if untrusted_name.startswith("/"):
+        raise BadArchive(f"不允许绝对路径: {shown}")
+    if _DRIVE.match(untrusted_name):
+        raise BadArchive(f"不允许盘符: {shown}")
+    parts = [part for part in untrusted_name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise BadArchive(f"不允许上级路径 ..: {shown}")
+    if any(len(part.encode()) > MAX_PART_BYTES for part in parts):
+        raise BadArchive(f"文件名超过 {MAX_PART_BYTES} 字节: {shown}")
+    path = "/".join(parts)
+    if len(path.encode()) > MAX_PATH_BYTES:
+        raise BadArchive(f"路径超过 {MAX_PATH_BYTES} 字节: {shown}")
+    return path
+
+
+def is_rubbish(path: str) -> bool:
+    """Is this what macOS and Windows add to archives by themselves?"""
+    parts = path.split("/")
+    return parts[-1] in _RUBBISH_FILES or not _RUBBISH_FOLDERS.isdisjoint(parts)
+
+
+def shown_name(untrusted_name: str) -> str:
+    """A name as an error message may hold it: short and without control characters."""
+    text = untrusted_name if len(untrusted_name) <= 120 else untrusted_name[:117] + "…"
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,280 @@
+"""A tar.gz, read strictly and as a stream: one header after another, each with its checksum.
+
+The standard library's reader takes damage for the end and links for files (contract 3 refuses both;
+POSIX.1-2017 pax and GNU tar's manual for the layout). Nothing is held but one header and one chunk.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from pages.archive.entry import CHUNK_BYTES, Entry, Limits
+from pages.archive.names import judged_path, shown_name
+from pages.errors import BadArchive, TooLarge
+
+_BLOCK = 512
+_MAX_EXTENSION_BYTES = 64 * 1024
+_MAX_GLOBAL_HEADERS = 100
+_MAX_EMPTY_MEMBERS = 1000
+_MAX_PADDING_BYTES = 64 * 1024 * 1024
+_MAX_OCTAL_SIZE = 0o77777777777
+
+_FILES, _FOLDER = (b"0", b"\0", b"7"), b"5"
+_LONG_NAME, _PAX, _PAX_GLOBAL = b"L", b"x", b"g"
+_REFUSED_TYPES = {
+    b"1": "硬链接",
+    b"2": "符号链接",
+    b"3": "设备文件",
+    b"4": "设备文件",
+    b"6": "管道",
+    b"K": "链接",
+    b"S": "稀疏文件",
+}
+
+
+class _Header(NamedTuple):
+    raw_name: bytes
+    size: int
+    kind: bytes
+
+
+def read_tar_gz(file: BinaryIO, limits: Limits) -> Iterator[Entry]:
+    """The entries of a gzip-compressed tar in order.
+
+    Raises ``BadArchive`` for the first thing that is wrong, ``TooLarge`` when there are more than
+    ``limits.max_files`` entries.
+    """
+    stream = _Gunzip(file)
+    count = 0
+    names = _Extensions()
+    while (header := _next_header(stream)) is not None:
+        if header.kind in (_LONG_NAME, _PAX, _PAX_GLOBAL):
+            names.read(header, stream)
+            continue
+        count += 1
+        if count > limits.max_files:
+            raise TooLarge(f"条目数超过上限 max_files = {limits.max_files}")
+        name, size = names.applied_to(header)
+        entry = _entry(name, size, header.kind, stream)
+        yield entry
+        for _ in entry.chunks:  # What the caller left unread.
+            pass
+        stream.exactly(-size % _BLOCK)  # Padding: some writers leave rubbish in it.
+    if names.pending:
+        raise BadArchive("扩展头后没有条目")
+    stream.expect_only_zeros()
+
+
+def _entry(name: str, size: int, kind: bytes, stream: "_Gunzip") -> Entry:
+    shown = shown_name(name)
+    if kind not in (*_FILES, _FOLDER):
+        raise BadArchive(f"不允许{_REFUSED_TYPES.get(kind, '此类条目')}: {shown}")
+    if "\\" in name:
+        raise BadArchive(f"tar 条目名含反斜杠: {shown}")
+    is_folder = kind == _FOLDER or name.endswith("/")
+    if is_folder and size:
+        raise BadArchive(f"文件夹条目带有内容: {shown}")
+    path = judged_path(name)
+    if not path and not is_folder:
+        raise BadArchive(f"条目名为空: {shown}")
+    return Entry(path, is_folder, stream.chunks(size))
+
+
+def _next_header(stream: "_Gunzip") -> _Header | None:
+    """The next header; None at the two zero blocks that end a tar."""
+    block = stream.exactly(_BLOCK)
+    if not any(block):
+        if any(stream.exactly(_BLOCK)):
+            raise BadArchive("tar 结束标记损坏")
+        return None
+    # Old writers summed signed bytes; the field itself counts as spaces.
+    rest = block[:148] + b" " * 8 + block[156:]
+    signed = sum(byte - 256 if byte > 127 else byte for byte in rest)
+    if _number(block[148:156]) not in (sum(rest), signed):
+        raise BadArchive("tar 头校验和错误")
+    raw_name = _text(block[:100])
+    if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
+        raw_name = prefix + b"/" + raw_name
+    return _Header(raw_name, _number(block[124:136]), block[156:157])
+
+
+def _number(field: bytes) -> int:
+    """A number field: octal text, or GNU's base-256."""
+    if field[0] & 0x80:
+        if field[0] != 0x80:
+            raise BadArchive("tar 头中的数字无效")
+        return int.from_bytes(field[1:], "big")
+    text = field.split(b"\0", 1)[0].strip(b" ")
+    if any(byte not in b"01234567" for byte in text):
+        raise BadArchive("tar 头中的数字无效")
+    return int(text or b"0", 8)
+
+
+def _text(field: bytes) -> bytes:
+    text, _, rest = field.partition(b"\0")
+    if any(rest):
+        raise BadArchive(f"条目名含 NUL: {shown_name(text.decode('latin-1'))}")
+    return text
+
+
+class _Extensions:
+    """The name extensions that stand before an entry and apply to it alone."""
+
+    def __init__(self) -> None:
+        self._long_name: bytes | None = None
+        self._pax: dict[bytes, bytes] | None = None
+        self._globals = 0
+
+    @property
+    def pending(self) -> bool:
+        return self._long_name is not None or self._pax is not None
+
+    def read(self, header: _Header, stream: "_Gunzip") -> None:
+        """Take in one extension header's content."""
+        if header.size > _MAX_EXTENSION_BYTES:
+            raise BadArchive("扩展头过大")
+        content = b"".join(stream.chunks(header.size))
+        stream.exactly(-header.size % _BLOCK)
+        if header.kind == _PAX_GLOBAL:
+            self._read_global(content)
+        elif header.kind == _PAX and self._pax is None:
+            self._pax = _pax_records(content)
+        elif header.kind == _LONG_NAME and self._long_name is None:
+            self._long_name = _text(content)
+        else:
+            raise BadArchive("扩展头重复")
+
+    def _read_global(self, content: bytes) -> None:
+        self._globals += 1
+        records = _pax_records(content)
+        if self._globals > _MAX_GLOBAL_HEADERS or not {b"path", b"size"}.isdisjoint(records):
+            raise BadArchive("不允许全局 PAX 路径或大小")
+
+    def applied_to(self, header: _Header) -> tuple[str, int]:
+        """The entry's name and size in bytes; the extensions are used up by it."""
+        pax, long_name = self._pax or {}, self._long_name
+        self._pax = self._long_name = None
+        if long_name is not None and b"path" in pax:
+            raise BadArchive("条目有两个不同的长名字")
+        raw = pax.get(b"path", header.raw_name if long_name is None else long_name)
+        try:
+            name = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadArchive(f"tar 条目名不是 UTF-8: {shown_name(raw.decode('latin-1'))}") from None
+        return name, _pax_size(pax, header.size)
+
+
+def _pax_size(pax: dict[bytes, bytes], header_size: int) -> int:
+    if b"size" not in pax:
+        return header_size
+    digits = pax[b"size"]
+    if not digits.isdigit() or len(digits) > 20:
+        raise BadArchive("PAX 大小无效")
+    size = int(digits)
+    # Two sizes are two archives in one file, but for a size that the header cannot hold.
+    if size != header_size and size <= _MAX_OCTAL_SIZE:
+        raise BadArchive("PAX 大小与头部矛盾")
+    return size
+
+
+def _pax_records(content: bytes) -> dict[bytes, bytes]:
+    """``"LENGTH KEY=VALUE\\n"`` records, all that the length of each says and nothing else."""
+    records: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(content):
+        digits, space, _ = content[at : at + 8].partition(b" ")
+        if not space or not digits.isdigit():
+            raise BadArchive("PAX 记录损坏")
+        end = at + int(digits)
+        record = content[at + len(digits) + 1 : end]
+        key, equals, value = record[:-1].partition(b"=")
+        if end > len(content) or not record.endswith(b"\n") or not equals or not key:
+            raise BadArchive("PAX 记录损坏")
+        if key in records:
+            raise BadArchive("PAX 记录重复")
+        _refuse_pax_key(key, value)
+        records[key] = value
+        at = end
+    return records
+
+
+def _refuse_pax_key(key: bytes, value: bytes) -> None:
+    if key == b"linkpath":
+        raise BadArchive("不允许链接")
+    if key.startswith(b"GNU.sparse."):
+        raise BadArchive("不允许稀疏文件")
+    if key in (b"hdrcharset", b"charset") and value != b"ISO-IR 10646 2000 UTF-8":
+        raise BadArchive("PAX 字符集不是 UTF-8")
+
+
+class _Gunzip:
+    """A stream of gzip members as one stream of bytes, each member's CRC and length checked."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        file.seek(0)
+        self._file = file
+        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._packed = b""
+        self._unpacked = b""
+        self._at = 0
+        self._empty_members = 0
+        self._ended = False
+
+    def exactly(self, length: int) -> bytes:
+        """The next ``length`` bytes; ``BadArchive`` when the stream ends before."""
+        return b"".join(self.chunks(length))
+
+    def chunks(self, length: int) -> Iterator[bytes]:
+        """The next ``length`` bytes in pieces of bounded size."""
+        while length:
+            if self._at == len(self._unpacked) and not self._fill():
+                raise BadArchive("tar 被截断")
+            chunk = self._unpacked[self._at : self._at + length]
+            self._at += len(chunk)
+            length -= len(chunk)
+            yield chunk
+
+    def expect_only_zeros(self) -> None:
+        """The rest of the stream must be padding."""
+        padding = 0
+        while self._at < len(self._unpacked) or self._fill():
+            rest = self._unpacked[self._at :]
+            self._at = len(self._unpacked)
+            padding += len(rest)
+            if any(rest) or padding > _MAX_PADDING_BYTES:
+                raise BadArchive("tar 结束后有多余数据")
+
+    def _fill(self) -> bool:
+        """Inflate some more; False at the end of the last member."""
+        while not self._ended:
+            if not self._packed:
+                self._packed = self._file.read(CHUNK_BYTES)
+                if not self._packed:
+                    raise BadArchive("gzip 数据被截断")
+            try:
+                chunk = self._inflater.decompress(self._packed, CHUNK_BYTES * 4)
+            except zlib.error as error:
+                raise BadArchive("gzip 数据损坏或校验失败") from error
+            self._packed = self._inflater.unconsumed_tail
+            if self._inflater.eof:
+                self._next_member(self._inflater.unused_data, empty=not chunk)
+            if chunk:
+                self._unpacked, self._at = chunk, 0
+                return True
+        return False
+
+    def _next_member(self, rest: bytes, *, empty: bool) -> None:
+        """After a member's end: another member, or zeros to the end of the file."""
+        rest = rest or self._file.read(CHUNK_BYTES)
+        if rest[:1] == b"\x1f":
+            self._empty_members += empty
+            if self._empty_members > _MAX_EMPTY_MEMBERS:
+                raise BadArchive("gzip 空成员过多")
+            self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            self._packed = rest
+            return
+        self._ended = True
+        while rest:
+            if any(rest):
+                raise BadArchive("gzip 数据后有多余内容")
+            rest = self._file.read(CHUNK_BYTES)

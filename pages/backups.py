@@ -1,0 +1,183 @@
+"""Backups: a file that exists is whole; the newest are kept (contract 5).
+
+With a database, PostgreSQL's own dump of it, or all tables as JSON where pg_dump cannot; without one,
+the registry and all checkpoint metadata as JSON. Each is written aside, checked, synced and renamed.
+"""
+
+import logging
+import os
+import re
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pages import database, files
+from pages.config import Config
+from pages.errors import OperationFailed
+from pages.files import Workshop
+from pages.history import Histories
+from pages.model import is_name
+from pages.paths import Paths
+from pages.registry import Registry
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"backup-[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z\.(?:sql|json)")
+REGISTRY_FORMAT = "pages-registry"
+
+
+class _SavedSite(msgspec.Struct):
+    """One site in a registry backup; what cannot be parsed is kept as its text."""
+
+    username: str
+    id: str
+    record: Any
+    metadata: Any
+
+
+class _SavedRegistry(msgspec.Struct):
+    format: str
+    version: int
+    created_at: str
+    sites: list[_SavedSite]
+
+
+class Backups:
+    """The backups of one installation, in ``config.backup_dir``."""
+
+    def __init__(self, config: Config, paths: Paths, registry: Registry) -> None:
+        self._config = config
+        self._paths = paths
+        self._registry = registry
+
+    def back_up(self, now: datetime) -> Path:
+        """Write a new backup and let the oldest go; returns its path. Raises ``OperationFailed``."""
+        folder = self._config.backup_dir
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        aside = folder / f".unfinished-{secrets.token_hex(8)}"
+        try:
+            extension = self._write(aside)
+            with open(aside, "rb") as file:
+                os.fsync(file.fileno())
+            backup = _named(aside, folder, now, extension)
+            files.fsync_folder(folder)
+        finally:
+            aside.unlink(missing_ok=True)
+        self._prune(keep=backup)
+        return backup
+
+    def _write(self, aside: Path) -> str:
+        url = self._config.database_url
+        if not url:
+            self._export_registry(aside)
+            return "json"
+        try:
+            pg_dump = self._config.pg_dump_path or "pg_dump"
+            database.dump(url, aside, pg_dump=pg_dump, timeout=self._config.backup_timeout)
+            return "sql"
+        except database.PgDumpUnavailable as error:
+            log.warning("pg_dump cannot be used (%s): exporting every table as JSON", error)
+        database.export_tables(url, aside)
+        database.check_export(aside)
+        return "json"
+
+    def _export_registry(self, aside: Path) -> None:
+        sites = [self._saved(username, site_id) for username, site_id in self._registry.names()]
+        created_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        data = msgspec.json.encode(_SavedRegistry(REGISTRY_FORMAT, 1, created_at, sites))
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(msgspec.json.format(data, indent=1) + b"\n")
+        if len(_read_registry(aside).sites) != len(sites):
+            raise OperationFailed("备份文件读回校验失败")
+
+    def _saved(self, username: str, site_id: str) -> _SavedSite:
+        record = _json_or_text(self._paths.record(username, site_id))
+        return _SavedSite(username, site_id, record, _json_or_text(self._paths.metadata(username, site_id)))
+
+    def _prune(self, keep: Path) -> None:
+        """Delete all but the newest backups, by the time in their names; other files are not ours."""
+        folder = self._config.backup_dir
+        backups = sorted((name for name in os.listdir(folder) if _NAME.fullmatch(name)), reverse=True)
+        for name in backups[self._config.backup_keep :]:
+            if name != keep.name:
+                with suppress(FileNotFoundError):  # Another backup is pruning as well.
+                    (folder / name).unlink()
+
+
+def restore_registry(source: Path, workshop: Workshop, registry: Registry, histories: Histories) -> int:
+    """Put a registry backup's records and metadata onto an empty data folder; returns how many sites.
+
+    Raises ``OperationFailed`` when the file is no such backup or the folder has sites already.
+    """
+    saved = _read_registry(source)
+    if registry.names():
+        raise OperationFailed("the data folder has sites already; restore onto an empty one (set PAGES_DATA_DIR)")
+    sites = []
+    for item in saved.sites:
+        if not (is_name(item.username) and is_name(item.id)):
+            raise OperationFailed(f"the backup names an impossible site: {item.username!r}/{item.id!r}")
+        sites.append((item, _bytes(item.record), _bytes(item.metadata)))
+    with workshop.work() as work, registry.locked():
+        for item, record, metadata in sites:
+            if metadata is not None:
+                histories.restore(work, item.username, item.id, metadata)
+            if record is not None:
+                registry.restore(work, item.username, item.id, record)
+        registry.sync(work)
+    return len(sites)
+
+
+def is_registry_backup(source: Path) -> bool:
+    """Is this JSON file a backup of the registry (and not of a database's tables)?"""
+    with open(source, "rb") as file:
+        return f'"{REGISTRY_FORMAT}"'.encode() in file.read(200)
+
+
+def _read_registry(source: Path) -> _SavedRegistry:
+    try:
+        saved = msgspec.json.decode(source.read_bytes(), type=_SavedRegistry)
+    except msgspec.MsgspecError as error:
+        raise OperationFailed(f"{source.name} is not a whole registry backup: {error}") from None
+    if saved.format != REGISTRY_FORMAT or saved.version != 1:
+        raise OperationFailed(f"{source.name} is not a registry backup of a version this program knows")
+    return saved
+
+
+def _json_or_text(path: Path) -> Any:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.MsgspecError:
+        return data.decode("utf-8", "replace")
+
+
+def _bytes(saved: Any) -> bytes | None:
+    if saved is None:
+        return None
+    if isinstance(saved, str):
+        return saved.encode()
+    return msgspec.json.format(msgspec.json.encode(saved), indent=2) + b"\n"
+
+
+def _named(aside: Path, folder: Path, now: datetime, extension: str) -> Path:
+    """Give the finished file its name: the time, or the next free millisecond after it."""
+    time = now.astimezone(UTC)
+    while True:
+        stamp = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        backup = folder / f"backup-{re.sub('[:.]', '-', stamp)}.{extension}"
+        taken = [backup.with_suffix(other) for other in (".sql", ".json")]
+        if not any(path.exists() for path in taken):
+            try:
+                os.link(aside, backup)
+                return backup
+            except FileExistsError:  # Another backup was faster.
+                pass
+        time += timedelta(milliseconds=1)

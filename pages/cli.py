@@ -1,0 +1,131 @@
+"""The ``pages`` command: what an operator does beside the API."""
+
+import base64
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import click
+from werkzeug.security import generate_password_hash
+
+from pages import backups, database, passwords
+from pages.app import set_up_logging
+from pages.config import Config, load_config
+from pages.errors import OperationFailed, PagesError
+from pages.services import build_services
+
+
+class _Commands(click.Group):
+    """Turns our errors into one sentence and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except PagesError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Publish static sites. Settings come from config.toml and the environment."""
+
+
+@main.command()
+def check() -> None:
+    """Check the settings without starting anything."""
+    load_config()
+    click.echo("The settings are fine.")
+
+
+@main.command("start-up")
+def start_up() -> None:
+    """Recover the data folder and put edits made by hand in force (gunicorn runs this)."""
+    set_up_logging()
+    services = build_services(load_config())
+    services.recover()
+    services.reload()
+
+
+@main.command("hash-password")
+def hash_password() -> None:
+    """Make a hash to put into config.toml instead of the password."""
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if not password:
+        raise OperationFailed("a password must not be empty")
+    click.echo(generate_password_hash(password))
+
+
+@main.command()
+@click.argument("action", type=click.Choice(["backup", "clear-cache", "restart"]))
+def maintenance(action: str) -> None:
+    """Ask the running service for a maintenance action, with the configured credentials."""
+    reply = _ask(load_config(), action)
+    click.echo(json.dumps(reply, ensure_ascii=False, indent=2))
+    if not reply.get("success"):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--clean", is_flag=True, help="Replace what the database holds of the same names.")
+def restore(file: Path, clean: bool) -> None:
+    """Put a backup back: a database dump, a JSON of tables, or a JSON of the registry.
+
+    The database is the one DATABASE_URL names and must be empty, unless --clean is given. A registry goes
+    onto an empty data folder; put the archives of sites-checkpoints/ back before or after.
+    """
+    config = load_config()
+    with open(file, "rb") as opened:
+        is_dump = opened.read(5) == b"PGDMP"
+    if not is_dump and backups.is_registry_backup(file):
+        services = build_services(config)
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        count = backups.restore_registry(file, services.workshop, services.registry, services.histories)
+        services.recover()
+        services.reload()
+        click.echo(f"Restored the records and checkpoint metadata of {count} sites.")
+        return
+    if not config.database_url:
+        raise OperationFailed("this backup is of a database: set DATABASE_URL to the one to restore into")
+    if is_dump:
+        pg_restore = str(Path(config.pg_dump_path).with_name("pg_restore")) if config.pg_dump_path else "pg_restore"
+        database.load_dump(config.database_url, file, pg_restore=pg_restore, clean=clean, timeout=config.backup_timeout)
+    else:
+        database.import_tables(config.database_url, file, clean=clean)
+    click.echo("Restored the database.")
+
+
+def _ask(config: Config, action: str) -> dict[str, object]:
+    """POST to the maintenance API of this installation; its reply, also when it is an error."""
+    if passwords.is_hash(config.admin_pass):
+        raise OperationFailed("admin_pass is a hash: give the password itself in PAGES_ADMIN_PASS for this command")
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)  # noqa: S104
+    request = urllib.request.Request(
+        f"http://{host}:{config.port}/api/admin/maintenance",
+        data=json.dumps({"action": action}).encode(),
+        headers={"Content-Type": "application/json", "Authorization": _basic(config)},
+    )
+    if config.admin_hosts:
+        request.add_header("Host", config.admin_hosts[0])
+    try:
+        with urllib.request.urlopen(request, timeout=config.backup_timeout) as response:  # noqa: S310
+            body = response.read()
+    except urllib.error.HTTPError as error:
+        body = error.read()
+    except OSError as error:
+        raise OperationFailed(f"no answer from http://{host}:{config.port}: {error}. Is it running?") from None
+    try:
+        reply: dict[str, object] = json.loads(body)
+    except ValueError:
+        raise OperationFailed(f"http://{host}:{config.port} did not answer as Pages does") from None
+    return reply
+
+
+def _basic(config: Config) -> str:
+    pair = f"{config.admin_user}:{config.admin_pass}".encode()
+    return "Basic " + base64.b64encode(pair).decode("ascii")

@@ -1,0 +1,244 @@
+"""Every setting: defaults, overridden by config.toml, overridden by the environment; then frozen."""
+
+import ipaddress
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import toml
+
+from pages import passwords
+from pages.errors import ConfigError
+from pages.hosts import canonical_domain
+from pages.paths import FOLDERS
+
+log = logging.getLogger(__name__)
+
+USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# Variables of this family that are not settings: where the file is, and what gunicorn.conf.py
+# tells the workers about their master.
+_OTHER_VARIABLES = {"PAGES_CONFIG", "PAGES_MASTER_PID"}
+
+
+_DATA, _BACKUPS = Path("data"), Path("backups")
+
+
+def _setting(section: str, default: Any, env: str | None = None) -> Any:
+    """A field of ``Config``: the table of config.toml it stands in and its default."""
+    metadata = {"section": section, "env": env}
+    if isinstance(default, list):
+        return field(default_factory=lambda: tuple(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings, checked. What each means stands in config.toml, above its default.
+
+    Sizes are bytes, times are seconds, paths are absolute.
+    """
+
+    host: str = _setting("server", "127.0.0.1")
+    port: int = _setting("server", 1323)
+    environment: str = _setting("server", "development")
+    admin_user: str = _setting("server", "admin")
+    admin_pass: str = _setting("server", "admin")
+    admin_hosts: tuple[str, ...] = _setting("server", [])
+    trusted_proxies: tuple[str, ...] = _setting("server", [])
+    workers: int = _setting("server", 2)
+    threads: int = _setting("server", 8)
+    data_dir: Path = _setting("storage", _DATA)
+    warm_checkpoints: int = _setting("storage", 3)
+    max_upload_bytes: int = _setting("limits", 512 * 1024 * 1024)
+    max_unpacked_bytes: int = _setting("limits", 2 * 1024 * 1024 * 1024)
+    max_files: int = _setting("limits", 100_000)
+    lock_timeout: float = _setting("limits", 30.0)
+    database_url: str = _setting("backup", "", env="DATABASE_URL")
+    backup_dir: Path = _setting("backup", _BACKUPS)
+    backup_keep: int = _setting("backup", 10)
+    backup_timeout: float = _setting("backup", 3600.0)
+    pg_dump_path: str = _setting("backup", "")
+    users: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+
+_SETTINGS = {f.name: f for f in fields(Config) if "section" in f.metadata}
+_SECTIONS = {f.metadata["section"] for f in _SETTINGS.values()}
+
+
+def env_name(key: str) -> str:
+    """The environment variable that overrides the setting ``key``."""
+    return _SETTINGS[key].metadata["env"] or f"PAGES_{key.upper()}"
+
+
+def load_config(environ: Mapping[str, str] | None = None) -> Config:
+    """The settings in force. ``environ`` stands in for ``os.environ``.
+
+    Reads the file that ``PAGES_CONFIG`` names, else ``config.toml`` in the working folder if there
+    is one. Raises ``ConfigError`` with one sentence that names the key.
+    """
+    environ = os.environ if environ is None else environ
+    named = environ.get("PAGES_CONFIG")
+    path = Path(named or "config.toml").absolute()
+    if named and not path.is_file():
+        raise ConfigError(f"PAGES_CONFIG names {path}, which is not a file.")
+    values, users = _from_file(path) if path.is_file() else ({}, {})
+    values.update(_from_environment(environ))
+    for key in ("data_dir", "backup_dir"):
+        values[key] = Path(os.path.normpath(path.parent / values.get(key, _SETTINGS[key].default)))
+    values["admin_hosts"] = tuple(map(_canonical_host, values.get("admin_hosts", ())))
+    config = Config(**values, users=users)
+    _check(config)
+    return config
+
+
+def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    try:
+        # "utf-8-sig": Windows' editors put a byte order mark first.
+        document = toml.loads(path.read_text(encoding="utf-8-sig"))
+    except (toml.TomlDecodeError, UnicodeDecodeError, IndexError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    users = _users(document.pop("users", {}))
+    values: dict[str, Any] = {}
+    for section, table in document.items():
+        if section not in _SECTIONS:
+            where = "key" if not isinstance(table, dict) else "section"
+            raise ConfigError(
+                f"{path.name}: unknown {where} {section!r}; known sections: {', '.join(sorted(_SECTIONS))}, users.NAME."
+            )
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path.name}: {section!r} must be a section, written [{section}].")
+        for key, value in table.items():
+            if key not in _SETTINGS or _SETTINGS[key].metadata["section"] != section:
+                raise ConfigError(f"{path.name}: unknown key {key!r} in [{section}].")
+            values[key] = _typed(key, value, f"{path.name}: {key}")
+    return values, users
+
+
+def _users(tables: Any) -> dict[str, str]:
+    if not isinstance(tables, dict):
+        raise ConfigError("users must be tables, written [users.NAME].")
+    users = {}
+    for name, table in tables.items():
+        if not USERNAME.fullmatch(name):
+            raise ConfigError(
+                f"users.{name}: a tenant's name is 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit."
+            )
+        if not isinstance(table, dict) or set(table) != {"pass"}:
+            raise ConfigError(f"users.{name} needs exactly one key, pass.")
+        if not isinstance(table["pass"], str) or not table["pass"]:
+            raise ConfigError(f"users.{name}: pass must be a string that is not empty.")
+        users[name] = table["pass"]
+    return users
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    for key in _SETTINGS:
+        name = env_name(key)
+        if name in environ:
+            values[key] = _typed(key, _parsed(key, environ[name]), name)
+    known = {env_name(key) for key in _SETTINGS} | _OTHER_VARIABLES
+    for name in sorted(set(environ) - known):
+        if name.startswith("PAGES_"):
+            # Not refused: Kubernetes sets such names by itself for a service called "pages".
+            log.warning("The environment variable %s is no setting and is ignored.", name)
+    return values
+
+
+def _parsed(key: str, text: str) -> Any:
+    """An environment variable's text as the type the setting has; unchanged if it does not fit."""
+    kind = _SETTINGS[key].type
+    try:
+        if kind is int:
+            return int(text)
+        if kind is float:
+            return float(text)
+    except ValueError:
+        return text
+    if kind == tuple[str, ...]:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _typed(key: str, value: Any, name: str) -> Any:
+    kind = _SETTINGS[key].type
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind == tuple[str, ...]:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise ConfigError(f"{name} must be a list of strings.")
+    if kind is Path:
+        raise ConfigError(f"{name} must be a path.")
+    kinds: dict[Any, str] = {int: "a whole number", float: "a number", str: "a string"}
+    if type(value) is not kind:
+        raise ConfigError(f"{name} must be {kinds[kind]}.")
+    return value
+
+
+def _check(config: Config) -> None:
+    """Refuse values that have the right type and cannot work."""
+    _require(1 <= config.port <= 65535, "port", "must be from 1 to 65535")
+    _require(config.host, "host", "must not be empty")
+    _require(
+        config.environment in ("development", "production"), "environment", 'must be "development" or "production"'
+    )
+    _require(
+        config.admin_user and ":" not in config.admin_user,
+        "admin_user",
+        "must not be empty or hold a colon (HTTP Basic has no room for one)",
+    )
+    _require(config.admin_user not in config.users, "admin_user", "must not also stand under [users]")
+    _require(config.admin_pass, "admin_pass", "must not be empty")
+    for key in ("workers", "threads", "max_upload_bytes", "max_unpacked_bytes", "max_files", "backup_keep"):
+        _require(getattr(config, key) >= 1, key, "must be at least 1")
+    _require(config.warm_checkpoints >= 0, "warm_checkpoints", "must not be negative")
+    _require(0 <= config.lock_timeout <= 3600, "lock_timeout", "must be from 0 to 3600 seconds")
+    _require(0 < config.backup_timeout <= 86400 * 7, "backup_timeout", "must be from 1 second to 7 days")
+    for proxy in config.trusted_proxies:
+        _require(_is_network(proxy), "trusted_proxies", f"holds {proxy!r}, which is no address or network")
+    if config.backup_dir.is_relative_to(config.data_dir):
+        inside = config.backup_dir.relative_to(config.data_dir).parts
+        _require(
+            inside and inside[0] not in FOLDERS,
+            "backup_dir",
+            "must not be in a folder that Pages serves, clears or manages itself",
+        )
+    if config.is_production and passwords.matches(config.admin_pass, "admin"):
+        raise ConfigError(
+            "admin_pass is still 'admin', which production refuses: set admin_pass in "
+            "config.toml or PAGES_ADMIN_PASS in the environment."
+        )
+
+
+def _require(condition: object, key: str, sentence: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key} (or {env_name(key)}) {sentence}.")
+
+
+def _canonical_host(host: str) -> str:
+    try:
+        return canonical_domain(host)
+    except ValueError:
+        raise ConfigError(f"admin_hosts (or PAGES_ADMIN_HOSTS) holds {host!r}, which is no host name.") from None
+
+
+def _is_network(text: str) -> bool:
+    if text == "unix":
+        return True
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,149 @@
+"""What can go wrong, as nouns: each error knows its HTTP status and its message.
+
+The messages are part of the contract (section 3), so each is spelled once, here.
+"""
+
+
+class PagesError(Exception):
+    """A refusal with a reason the caller can act on; ``str()`` is the sentence shown."""
+
+    status = 500
+    message = "服务器内部错误"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+
+
+# --- Starting and running -------------------------------------------------------------------
+
+
+class ConfigError(PagesError):
+    """A setting that stops the start; the sentence names the key."""
+
+    message = "configuration error"
+
+
+class OperationFailed(PagesError):
+    """A maintenance action that did not succeed; the sentence holds no secret."""
+
+    message = "操作失败"
+
+
+# --- Requests -------------------------------------------------------------------------------
+
+
+class BadRequest(PagesError):
+    status = 400
+    message = "请求参数错误"
+
+
+class InvalidField(BadRequest):
+    """A field of a request or of a record that is missing, unknown or has a bad value."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"字段 {field} {reason}")
+        self.field = field
+
+
+class Forbidden(PagesError):
+    status = 403
+    message = "权限不足"
+
+
+class CrossSiteRequest(PagesError):
+    status = 403
+    message = "拒绝跨站请求"
+
+
+# --- Sites ----------------------------------------------------------------------------------
+
+
+class SiteNotFound(PagesError):
+    status = 404
+    message = "站点不存在"
+
+
+class SiteExists(PagesError):
+    status = 409
+    message = "站点已存在"
+
+
+class DomainTaken(PagesError):
+    status = 409
+    message = "域名已被占用"
+
+
+class SiteBroken(PagesError):
+    """The site's record is there but cannot be read; ``reason`` is for the operator."""
+
+    status = 500
+    message = "站点配置损坏"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class SiteBusy(PagesError):
+    status = 409
+    message = "站点正忙，请稍后重试"
+
+
+# --- Deploys and checkpoints ----------------------------------------------------------------
+
+
+class FileMissing(BadRequest):
+    message = "缺少文件"
+
+
+class UnsupportedFormat(BadRequest):
+    message = "不支持的文件格式，仅支持 zip、tar.gz、tgz"
+
+
+class BadArchive(BadRequest):
+    """An archive that is refused whole; ``reason`` says which entry and why."""
+
+    def __init__(self, reason: str, kind: str = "") -> None:
+        super().__init__(f"解压 {kind} 失败: {reason}" if kind else reason)
+        self.reason = reason
+
+
+class TooLarge(PagesError):
+    """An upload over a limit; the sentence says which limit and how much."""
+
+    status = 413
+    message = "上传内容过大"
+
+
+class StorageFull(PagesError):
+    status = 507
+    message = "存储空间不足，请清理后重试"
+
+
+class CheckpointNotFound(PagesError):
+    status = 404
+    message = "检查点不存在"
+
+
+class CheckpointInUse(PagesError):
+    status = 409
+    message = "不能删除当前激活的检查点"
+
+
+class HistoryBroken(PagesError):
+    """The site's ``metadata.json`` cannot be read: nothing is changed until it can."""
+
+    status = 500
+    message = "检查点元数据损坏，站点未改变"
+
+
+class CheckpointBroken(PagesError):
+    """A checkpoint whose archive is missing or damaged: nothing is switched."""
+
+    status = 500
+    message = "检查点归档损坏或缺失，站点未改变"
+
+
+class EmptySite(PagesError):
+    status = 409
+    message = "站点目录为空，无法创建检查点"

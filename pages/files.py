@@ -1,0 +1,263 @@
+"""Writing so that a crash leaves old or new: atomic files and links, locks, work folders.
+
+Readers take no lock: whatever they open was put in place by one rename. Every temporary thing is
+made in a work folder that its process holds locked, so the next start can tell what a crash left.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+class Busy(Exception):
+    """A lock was not had in time."""
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the names in a folder durable: a rename is on disk only after this."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file_system(path: Path) -> None:
+    """Make all that was written below ``path`` durable, in one call for any number of files.
+
+    One ``syncfs`` costs a deploy 1.0 to 1.25 times its unsynced time, an fsync of every file up to 6.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if _libc.syncfs(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(path: Path) -> None:
+    """Create ``path`` and its parents, durably: each new name is synced in its parent."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        with suppress(FileExistsError):
+            folder.mkdir()
+        fsync_folder(folder.parent)
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Swap two names in one step (Linux ``renameat2``), whatever they are.
+
+    Where the file system cannot, two renames do it, with a moment between them in which
+    ``second`` is missing.
+    """
+    if _libc.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return
+    if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EPERM):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(second))
+    aside = first.with_name(first.name + ".aside")
+    os.rename(second, aside)
+    os.rename(first, second)
+    os.rename(aside, first)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a file, link or folder; that some of it is gone already is no error."""
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+        else:
+            # Somebody else may be emptying the same folder: what is gone is gone.
+            shutil.rmtree(path, onerror=_ignore_missing)
+    except FileNotFoundError:
+        pass
+
+
+def _ignore_missing(_function: object, _path: str, info: tuple[type, BaseException, object]) -> None:
+    if not isinstance(info[1], FileNotFoundError):
+        raise info[1]
+
+
+@contextmanager
+def lock(path: Path, timeout: float) -> Iterator[None]:
+    """Hold ``path`` locked against every thread and process; freed by the kernel if we die.
+
+    Waits ``timeout`` seconds at most, then raises ``Busy``. The file may be unlinked by whoever
+    holds the lock: a waiter notices and locks the new one.
+    """
+    deadline = time.monotonic() + timeout
+    descriptor = _locked(path, deadline)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(path: Path, deadline: float) -> int:
+    pause = 0.0005
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:  # The folder went with a deleted site, between the two lines.
+            continue
+        if _try_lock(descriptor) and _is_at(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+        if time.monotonic() >= deadline:
+            raise Busy(str(path))
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Is the open file still the one that ``path`` names?"""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+class Work:
+    """A folder of one operation's own: what it makes before the switch and what it throws away after.
+
+    Everything atomic is done through it, so that temporary names appear nowhere else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def new_path(self) -> Path:
+        """A name in the work folder that is not taken."""
+        return self.path / secrets.token_hex(8)
+
+    def write(self, destination: Path, data: bytes, mode: int = 0o644) -> None:
+        """Replace ``destination`` by ``data``, durably: readers see the old file or the new one."""
+        temporary = self.new_path()
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        self.move(temporary, destination)
+
+    def move(self, source: Path, destination: Path) -> None:
+        """Rename into place and make the new name durable; ``source`` must be on disk already."""
+        make_folders(destination.parent)
+        os.rename(source, destination)
+        fsync_folder(destination.parent)
+
+    def link(self, target: str, path: Path) -> None:
+        """Make ``path`` a symlink to ``target``, replacing atomically whatever is there."""
+        temporary = self.new_path()
+        os.symlink(target, temporary)
+        make_folders(path.parent)
+        try:
+            os.rename(temporary, path)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            exchange(temporary, path)  # A folder stood there: it goes with the work folder.
+        fsync_folder(path.parent)
+
+    def discard(self, path: Path) -> None:
+        """Take ``path`` away in one step; it is deleted when the work is over, after all locks."""
+        try:
+            os.rename(path, self.new_path())
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            remove_tree(path)  # Somebody mounted another disk there.
+
+
+class Workshop:
+    """The folder that holds the work folders of all operations under way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def work(self, note: str = "") -> Iterator[Work]:
+        """A locked work folder, removed at the end. ``note`` tells recovery what it was about."""
+        path, descriptor = self._new_folder()
+        try:
+            if note:
+                (path / "note").write_text(note, encoding="utf-8")
+            yield Work(path)
+        finally:
+            try:
+                remove_tree(path)
+            finally:
+                os.close(descriptor)
+
+    def _new_folder(self) -> tuple[Path, int]:
+        while True:
+            path = self.folder / secrets.token_hex(8)
+            self.folder.mkdir(exist_ok=True)
+            path.mkdir()
+            # Between the two lines a recovery may take the folder for a dead one: then a new one.
+            descriptor = _open_and_lock(path)
+            if descriptor is not None:
+                return path, descriptor
+
+    @contextmanager
+    def abandoned(self) -> Iterator[list[tuple[Path, str]]]:
+        """The work folders whose process is dead, each with its note; removed at the end."""
+        found: list[tuple[Path, str]] = []
+        descriptors = []
+        try:
+            for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
+                if not path.is_dir():
+                    path.unlink(missing_ok=True)
+                    continue
+                descriptor = _open_and_lock(path)
+                if descriptor is not None:
+                    descriptors.append(descriptor)
+                    found.append((path, _note(path)))
+            yield found
+            for path, _ in found:
+                remove_tree(path)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _open_and_lock(path: Path) -> int | None:
+    """A locked descriptor of the folder; None if somebody has it or it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    if _try_lock(descriptor) and _is_at(path, descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _note(path: Path) -> str:
+    try:
+        return (path / "note").read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -1,0 +1,177 @@
+"""One site's checkpoints: ``metadata.json``, an archive each, and a manifest of what it holds.
+
+``metadata.json`` is the commit record of a deploy, a checkout and a checkpoint's deletion: what its
+``current`` says is what has to be served. Whatever it refers to is durable before it is written.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from pages.errors import CheckpointNotFound, HistoryBroken
+from pages.files import Work
+from pages.model import Checkpoint, History, Manifest, Site, timestamp
+from pages.paths import Paths
+
+_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
+_ID_TIME = "%Y%m%d-%H%M%S"
+
+
+class Histories:
+    """The checkpoints of all sites of one data folder."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def read(self, site: Site) -> History:
+        """The site's history; empty for a site that has none yet.
+
+        Raises ``HistoryBroken`` when ``metadata.json`` is damaged, or missing beside archives: to take
+        either for an empty history would lose every checkpoint at the next deploy.
+        """
+        try:
+            data = self._paths.metadata(site.username, site.id).read_bytes()
+        except FileNotFoundError:
+            if self.archive_ids(site):
+                raise HistoryBroken() from None
+            return History(site.id, site.username, None, (), site.created_at)
+        try:
+            history = msgspec.json.decode(data, type=History)
+            for text in (history.updated_at, *(c.created_at for c in history.checkpoints)):
+                datetime.fromisoformat(text)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise HistoryBroken() from error
+        return history
+
+    def get(self, site: Site, checkpoint_id: str) -> Checkpoint:
+        """One checkpoint; ``CheckpointNotFound``."""
+        for checkpoint in self.read(site).checkpoints:
+            if checkpoint.id == checkpoint_id:
+                return checkpoint
+        raise CheckpointNotFound()
+
+    def write(self, work: Work, history: History) -> None:
+        """The commit: replaces ``metadata.json``, durably."""
+        data = msgspec.json.format(msgspec.json.encode(history), indent=2) + b"\n"
+        work.write(self._paths.metadata(history.username, history.site_id), data)
+
+    def restore(self, work: Work, username: str, site_id: str, metadata: bytes) -> None:
+        """Put a ``metadata.json`` from a backup in place as it is."""
+        work.write(self._paths.metadata(username, site_id), metadata)
+
+    def archive(self, site: Site, checkpoint_id: str) -> Path:
+        return self._paths.archive(site.username, site.id, checkpoint_id)
+
+    def archive_ids(self, site: Site) -> list[str]:
+        """The ids of all archives on disk, listed in the metadata or not."""
+        return _ids_in(self._paths.archives(site.username, site.id), ".tar.gz")
+
+    def manifest(self, site: Site, checkpoint_id: str | None) -> Manifest | None:
+        """What a checkpoint holds; None for none, and when the manifest is missing or damaged."""
+        if checkpoint_id is None:
+            return None
+        try:
+            text = self._paths.manifest(site.username, site.id, checkpoint_id).read_bytes()
+            return msgspec.json.decode(text, type=Manifest)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def store(self, work: Work, site: Site, checkpoint_id: str, archive: Path | None, manifest: Manifest) -> None:
+        """Put a checkpoint's archive (if there is a new one) and manifest in place, durably."""
+        path = self._paths.manifest(site.username, site.id, checkpoint_id)
+        work.write(path, msgspec.json.encode(manifest))
+        if archive is not None:
+            work.move(archive, self.archive(site, checkpoint_id))
+
+    def discard(self, work: Work, site: Site, checkpoint_id: str) -> None:
+        """Take away what ``store`` put in place."""
+        work.discard(self.archive(site, checkpoint_id))
+        work.discard(self._paths.manifest(site.username, site.id, checkpoint_id))
+
+    def discard_unlisted(self, work: Work, site: Site, history: History) -> None:
+        """Take away what a deploy stored that did not come to its commit."""
+        listed = {checkpoint.id for checkpoint in history.checkpoints}
+        stored = {*self.archive_ids(site), *_ids_in(self._paths.manifests(site.username, site.id), ".json")}
+        for checkpoint_id in stored - listed:
+            self.discard(work, site, checkpoint_id)
+
+
+def content_digest(folders: tuple[str, ...], files: Mapping[str, tuple[int, str, int]]) -> str:
+    """SHA-256 over a site's content, in hex: the sorted paths and what each holds (contract 3)."""
+    lines = [path.encode() + b"/\0" for path in folders]
+    lines += [path.encode() + b"\0" + bytes.fromhex(sha256) for path, (_, sha256, _) in files.items()]
+    digest = hashlib.sha256()
+    for line in sorted(lines):
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def next_time(history: History, now: datetime) -> datetime:
+    """The second that a new checkpoint gets: ``now``, or the first one later than all before.
+
+    Later both as an instant (file times are made of it) and as local time (ids are), so that ids sort
+    by age when the clock or the zone goes back, and no two checkpoints ever share a second. The
+    metadata's ``updated_at`` stands in for checkpoints that were deleted.
+    """
+    second = now.astimezone().replace(microsecond=0)
+    before = [history.updated_at] if history.current or history.checkpoints else []
+    before += [checkpoint.created_at for checkpoint in history.checkpoints]
+    for text in before:
+        earlier = datetime.fromisoformat(text).replace(microsecond=0)
+        second = max(second, earlier.astimezone(second.tzinfo) + timedelta(seconds=1))
+    newest = max((c.id[:15] for c in history.checkpoints), default="")
+    while _local(second) <= newest:
+        gap = datetime.strptime(newest, _ID_TIME) - datetime.strptime(_local(second), _ID_TIME)
+        second += gap + timedelta(seconds=1)
+    return second.astimezone()
+
+
+def checkpoint_id(time: datetime, digest: str) -> str:
+    """``YYYYMMDD-HHMMSS-`` in local time and the first 8 hex digits of the content's digest."""
+    return f"{_local(time)}-{digest[:8]}"
+
+
+def with_checkpoint(history: History, checkpoint: Checkpoint) -> History:
+    """The history after a deploy: the checkpoint is the newest and the current one."""
+    return History(
+        history.site_id,
+        history.username,
+        checkpoint.id,
+        (checkpoint, *history.checkpoints),
+        checkpoint.created_at,
+    )
+
+
+def with_current(history: History, current: str, now: datetime) -> History:
+    """The history after a checkout: nothing but ``current`` and ``updated_at`` changes."""
+    return msgspec.structs.replace(history, current=current, updated_at=_not_before(history, now))
+
+
+def without_checkpoint(history: History, checkpoint_id: str, now: datetime) -> History:
+    """The history after a checkpoint's deletion."""
+    rest = tuple(c for c in history.checkpoints if c.id != checkpoint_id)
+    return msgspec.structs.replace(history, checkpoints=rest, updated_at=_not_before(history, now))
+
+
+def _not_before(history: History, now: datetime) -> str:
+    """``now`` for ``updated_at``, never earlier than any checkpoint: ``next_time`` relies on it."""
+    times = [now, *(datetime.fromisoformat(c.created_at) for c in history.checkpoints)]
+    return timestamp(max(time.astimezone() for time in times), "seconds")
+
+
+def _local(time: datetime) -> str:
+    return time.astimezone().strftime(_ID_TIME)
+
+
+def _ids_in(folder: Path, suffix: str) -> list[str]:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    ids = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
+    return [found for found in ids if _ID.fullmatch(found)]

@@ -1,0 +1,52 @@
+"""Host names: one canonical form for a domain, wherever it comes from."""
+
+import ipaddress
+import re
+
+import idna
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_PORT = re.compile(r":[0-9]{1,5}\Z")
+
+
+def canonical_domain(text: str) -> str:
+    """A host name in the form it is stored and looked up: lower case ASCII (IDNA, UTS 46).
+
+    One trailing dot is dropped. Raises ``ValueError`` with the reason for anything that is not a
+    host name or an IPv4 address: a port, an underscore, an empty label, over 253 characters
+    (contract 3; RFC 1123, RFC 5891).
+    """
+    domain = text.removesuffix(".")
+    if not domain.isascii() or "xn--" in domain.lower():
+        try:
+            domain = idna.encode(domain, uts46=True, transitional=False).decode("ascii")
+        except (idna.IDNAError, UnicodeError) as error:
+            raise ValueError("不是有效的国际化域名") from error
+    domain = domain.lower()
+    if not 1 <= len(domain) <= 253:
+        raise ValueError("长度必须为 1 到 253 个字符")
+    labels = domain.split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError("不是有效的域名（不含端口、下划线、空格或通配符）")
+    if labels[-1].isdigit() and not _is_ipv4(domain):
+        raise ValueError("不是有效的 IPv4 地址")  # No browser resolves such a name: WHATWG URL, 3.5.
+    return domain
+
+
+def host_of(netloc: str) -> str:
+    """The canonical domain in a ``Host`` header's value (port stripped); ``ValueError`` if malformed.
+
+    ``netloc`` is as WSGI gives it, Latin-1: bytes beyond ASCII are read as the UTF-8 they must be.
+    """
+    host = _PORT.sub("", netloc)
+    if not host.isascii():
+        host = host.encode("latin-1").decode("utf-8")
+    return canonical_domain(host)
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True

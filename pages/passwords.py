@@ -1,0 +1,19 @@
+"""Passwords as configured: plain text or a werkzeug hash, compared in constant time."""
+
+import hmac
+
+from werkzeug.security import check_password_hash
+
+_HASH_METHODS = ("scrypt:", "pbkdf2:")
+
+
+def is_hash(stored: str) -> bool:
+    """Is ``stored`` a werkzeug password hash (``scrypt:…$salt$digest``) rather than plain text?"""
+    return stored.startswith(_HASH_METHODS) and stored.count("$") == 2
+
+
+def matches(stored: str, given: str) -> bool:
+    """Is ``given`` the password? A hash costs about 75 ms on purpose; compares bytes."""
+    if is_hash(stored):
+        return check_password_hash(stored, given)
+    return hmac.compare_digest(stored.encode(), given.encode())

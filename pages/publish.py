@@ -1,0 +1,364 @@
+"""What changes what a site serves: create, deploy, snapshot, checkout, and their undoing.
+
+Every way is the same (design, "The way of a deploy"): build beside, make durable, put in place,
+replace ``metadata.json`` (the commit), switch the root. Before the commit a crash leaves the old
+site and a work folder that start-up clears; after it, ``settle`` finishes the switch.
+"""
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pages import files, history
+from pages.archive import Entry, Limits, archive_kind, read_archive
+from pages.archive.names import judged_path, shown_name
+from pages.errors import (
+    BadArchive,
+    CheckpointBroken,
+    CheckpointInUse,
+    CheckpointNotFound,
+    EmptySite,
+    SiteNotFound,
+)
+from pages.files import Work, Workshop
+from pages.history import Histories
+from pages.model import Checkpoint, History, Site, timestamp
+from pages.paths import Paths
+from pages.registry import Registry
+from pages.staging import Staging, below
+from pages.trees import Trees
+
+log = logging.getLogger(__name__)
+
+_UNLIMITED = Limits(max_files=1 << 60, max_unpacked_bytes=1 << 62)
+
+
+@dataclass(frozen=True)
+class Published:
+    """The checkpoint that is live now, and what its owner should know."""
+
+    checkpoint: Checkpoint
+    warnings: list[str]
+
+
+class Publisher:
+    """The changes of all sites of one data folder."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        workshop: Workshop,
+        registry: Registry,
+        histories: Histories,
+        trees: Trees,
+        limits: Limits,
+    ) -> None:
+        self._paths = paths
+        self._workshop = workshop
+        self._registry = registry
+        self._histories = histories
+        self._trees = trees
+        self._limits = limits
+
+    # --- Sites ------------------------------------------------------------------------------
+
+    def create(self, fields: dict[str, Any], now: datetime) -> Site:
+        """Register a site with an empty root: ``SiteExists``, ``DomainTaken``."""
+        site = Site(**fields, created_at=timestamp(now), updated_at=timestamp(now))
+        with self._changing(site.username, site.id) as work, self._registry.locked():
+            self._registry.check_free(site)
+            self._clear_versions(work, site.username, site.id)  # Left by a deletion cut short.
+            try:
+                self._make_ready(work, site)
+                self._registry.add(work, site)
+            except OSError:
+                self._clear_away(work, site.username, site.id)
+                raise
+        return site
+
+    def update(self, username: str, site_id: str, changes: dict[str, Any], now: datetime) -> Site:
+        """Change a site's record: ``SiteNotFound``, ``SiteBroken``, ``DomainTaken``."""
+        with self._workshop.work() as work, self._registry.locked():
+            return self._registry.change(work, username, site_id, changes, now)
+
+    def delete(self, username: str, site_id: str) -> None:
+        """Take a site away with its root, checkpoints and domain: ``SiteNotFound``."""
+        with self._changing(username, site_id) as work, self._registry.locked():
+            self._registry.remove(work, username, site_id)
+            self._clear_away(work, username, site_id)
+            self._paths.site_lock(username, site_id).unlink(missing_ok=True)
+
+    # --- Versions ---------------------------------------------------------------------------
+
+    def deploy(self, site: Site, upload: Path, file_name: str, root: str, now: datetime) -> Published:
+        """Publish an uploaded archive (``root`` names one folder of it, or is empty).
+
+        The old site goes on being served until the switch, and for good when this raises:
+        ``BadArchive``, ``TooLarge``, ``UnsupportedFormat``, ``SiteNotFound``, ``SiteBusy``.
+        """
+        kind = archive_kind(file_name)
+        with self._workshop.work() as work, open(upload, "rb") as file:
+            entries = read_archive(file, kind, self._limits)
+            staging, archive = self._stage(work, below(entries, root) if root else entries, now)
+            if not staging.files:
+                raise BadArchive("压缩包中没有文件", kind)
+            warnings = _index_warnings(site.index, staging.files)
+            with self._locked_site(site) as locked:
+                checkpoint = self._commit(
+                    locked, site, staging, archive, now, file_name, "deploy", f"部署: {file_name}"
+                )
+        return Published(checkpoint, warnings)
+
+    def snapshot(self, site: Site, description: str | None, now: datetime) -> Published:
+        """Make a checkpoint of the root as it is now; it becomes the current one.
+
+        Links and special files are left out (they are never served), with a warning. Raises
+        ``EmptySite`` when no file is left.
+        """
+        with self._locked_site(site) as work:
+            root = self._trees.live(site)
+            warnings: list[str] = []
+            staging, archive = self._stage(work, _entries_of(root, warnings) if root else (), now)
+            if not staging.files:
+                raise EmptySite()
+            checkpoint = self._commit(work, site, staging, archive, now, "", "manual", description or "手动创建")
+        return Published(checkpoint, warnings)
+
+    def checkout(self, site: Site, checkpoint_id: str, now: datetime) -> None:
+        """Serve another checkpoint: ``CheckpointNotFound``, ``CheckpointBroken``."""
+        with self._locked_site(site) as work:
+            before = self._histories.read(site)
+            checkpoint = self._histories.get(site, checkpoint_id)
+            tree = self._tree_of(work, site, checkpoint)
+            self._histories.write(work, history.with_current(before, checkpoint_id, now))
+            self._trees.switch(work, site, tree)
+
+    def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
+        """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one."""
+        with self._locked_site(site) as work:
+            before = self._histories.read(site)
+            self._histories.get(site, checkpoint_id)
+            if before.current == checkpoint_id:
+                raise CheckpointInUse()
+            self._histories.write(work, history.without_checkpoint(before, checkpoint_id, now))
+            self._histories.discard(work, site, checkpoint_id)
+            self._trees.discard(work, site, checkpoint_id)
+
+    # --- Recovery ---------------------------------------------------------------------------
+
+    def settle(self, work: Work, username: str, site_id: str) -> None:
+        """Finish what was cut short on this site; the caller holds its lock.
+
+        What ``metadata.json`` says is made true; what no record or metadata knows is cleared away.
+        """
+        try:
+            site = self._registry.get(username, site_id)
+        except SiteNotFound:
+            self._clear_away(work, username, site_id)
+            return
+        known = self._histories.read(site)
+        self._histories.discard_unlisted(work, site, known)
+        self._make_ready(work, site)
+        if not self._trees.is_settled(site, known.current) and known.current is not None:
+            try:
+                tree = self._tree_of(work, site, self._histories.get(site, known.current))
+                self._trees.switch(work, site, tree)
+            except (CheckpointBroken, CheckpointNotFound):
+                log.error(
+                    "Site %s/%s: its current checkpoint %s cannot be unpacked; deploy again or check out another one.",
+                    username,
+                    site_id,
+                    known.current,
+                )
+
+    # --- Steps ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self, username: str, site_id: str) -> Iterator[Work]:
+        """A work folder that names the site, and the site's lock; what is thrown away goes after it."""
+        with (
+            self._workshop.work(note=f"{username}/{site_id}") as work,
+            self._registry.site_locked(username, site_id),
+        ):
+            yield work
+
+    @contextmanager
+    def _locked_site(self, site: Site) -> Iterator[Work]:
+        """The site's lock, with everything that an earlier crash left finished.
+
+        ``SiteNotFound`` when the site is gone by now, also when another one took its name.
+        """
+        with self._changing(site.username, site.id) as work:
+            if self._registry.get(site.username, site.id).created_at != site.created_at:
+                raise SiteNotFound()
+            self.settle(work, site.username, site.id)
+            yield work
+
+    def make_ready(self, site: Site) -> None:
+        """Give a site whose record was made by hand its root and metadata."""
+        with self._locked_site(site):
+            pass
+
+    def _make_ready(self, work: Work, site: Site) -> None:
+        """A site has a root and metadata from its first day, also when its record was made by hand."""
+        if not self._paths.metadata(site.username, site.id).exists():
+            self._histories.write(work, self._histories.read(site))
+        root = self._trees.live(site)
+        if root is None or not root.is_dir():
+            self._trees.make_initial(work, site)
+
+    def _stage(self, work: Work, entries: Any, now: datetime) -> tuple[Staging, Path]:
+        archive = work.path / "archive"
+        with open(archive, "xb") as file:
+            staging = Staging(work.path / "tree", file, int(now.timestamp()))
+            staging.add(entries)
+        return staging, archive
+
+    def _commit(
+        self,
+        work: Work,
+        site: Site,
+        staging: Staging,
+        archive: Path,
+        now: datetime,
+        file_name: str,
+        source: str,
+        description: str,
+    ) -> Checkpoint:
+        """Make a staged tree and archive the site's newest checkpoint, and live."""
+        before = self._histories.read(site)
+        time = history.next_time(before, self._after_root(site, before, now))
+        manifest = staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
+        checkpoint_id = history.checkpoint_id(time, manifest.digest)
+        checkpoint = Checkpoint(
+            id=checkpoint_id,
+            created_at=timestamp(time, "seconds"),
+            file_size=archive.stat().st_size,
+            file_name=file_name or f"{checkpoint_id}.tar.gz",
+            source=source,
+            description=description,
+        )
+        files.sync_file_system(archive)
+        self._histories.store(work, site, checkpoint_id, archive, manifest)
+        tree = self._trees.place(work, site, staging.tree, checkpoint_id)
+        self._histories.write(work, history.with_checkpoint(before, checkpoint))
+        self._trees.switch(work, site, tree)
+        return checkpoint
+
+    def _after_root(self, site: Site, before: History, now: datetime) -> datetime:
+        """``now``, or just after the newest file of a root that is no checkpoint's.
+
+        Visitors hold validators made of those times: the first version must have later ones.
+        """
+        root = self._trees.live(site)
+        if before.current is not None or root is None:
+            return now
+        times = [os.lstat(root / path).st_mtime for path in _files_below(root)]
+        newest = max((time for time in times if time <= now.timestamp()), default=0)
+        return max(now, datetime.fromtimestamp(int(newest) + 1).astimezone())
+
+    def _tree_of(self, work: Work, site: Site, checkpoint: Checkpoint) -> Path:
+        """A tree of the checkpoint, ready to be served: a warm one, or unpacked from its archive."""
+        manifest = self._histories.manifest(site, checkpoint.id)
+        tree = self._trees.find(work, site, checkpoint.id, manifest)
+        if tree is not None:
+            return tree
+        staging = Staging(work.new_path(), None)
+        try:
+            with open(self._histories.archive(site, checkpoint.id), "rb") as file:
+                staging.add(read_archive(file, "tar.gz", _UNLIMITED))
+        except (FileNotFoundError, BadArchive) as error:
+            raise CheckpointBroken() from error
+        if not staging.digest().startswith(checkpoint.id[-8:]):
+            raise CheckpointBroken()
+        # With the manifest as "before", every file gets back the time it had.
+        created = int(datetime.fromisoformat(checkpoint.created_at).timestamp())
+        stamped = staging.stamp(manifest, created)
+        if stamped != manifest:
+            self._histories.store(work, site, checkpoint.id, None, stamped)
+        files.sync_file_system(staging.tree)
+        return self._trees.place(work, site, staging.tree, checkpoint.id)
+
+    def _clear_away(self, work: Work, username: str, site_id: str) -> None:
+        """Everything of a site but its record; the folder of a tenant without sites goes as well."""
+        root, record = self._paths.site_root(username, site_id), self._paths.record(username, site_id)
+        work.discard(root)
+        _sync_or_remove(root.parent)
+        self._clear_versions(work, username, site_id)
+        _sync_or_remove(record.parent)
+
+    def _clear_versions(self, work: Work, username: str, site_id: str) -> None:
+        """All checkpoints and trees of a site."""
+        for path in (
+            self._paths.history(username, site_id),
+            self._paths.trees(username, site_id),
+            self._paths.warm_trees(username, site_id),
+        ):
+            work.discard(path)
+            _sync_or_remove(path.parent)
+
+
+def _sync_or_remove(folder: Path) -> None:
+    """Make a folder's names durable; without any, it goes."""
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        files.fsync_folder(folder)
+
+
+def _index_warnings(index: str, paths: dict[str, Any]) -> list[str]:
+    """Says so when the index is not at the root, and which folder has it (contract 3)."""
+    if index in paths:
+        return []
+    elsewhere = [path for path in paths if path.endswith("/" + index)]
+    if not elsewhere:
+        return [f"没有找到首页 {index}，访问站点根路径会得到 404"]
+    folder = os.path.dirname(min(elsewhere, key=lambda path: (path.count("/"), path)))
+    return [f"首页 {index} 不在根目录，而在文件夹 {folder} 中；部署时加上表单字段 root={folder} 可将其作为站点根目录"]
+
+
+def _entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
+    """What a folder on disk holds, as an archive's entries; what cannot be served is left out."""
+    for path, is_folder, status in _walk(root, ""):
+        name = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if not (is_folder or stat.S_ISREG(status.st_mode)):
+            warnings.append(f"已略过符号链接或特殊文件: {shown_name(name)}")
+            continue
+        try:
+            if judged_path(path) != path or path != name:
+                raise BadArchive(f"文件名不是规范的 UTF-8: {shown_name(name)}")
+        except (BadArchive, UnicodeEncodeError):
+            warnings.append(f"已略过名称无效的文件: {shown_name(name)}")
+            continue
+        content = iter(()) if is_folder else _content_of(root / path)
+        yield Entry(path, is_folder, content, status.st_mtime_ns)
+
+
+def _walk(root: Path, below_root: str) -> Iterator[tuple[str, bool, os.stat_result]]:
+    """(path, is it a folder, its status) of all below a folder, sorted, no link followed."""
+    with os.scandir(root / below_root) as listing:
+        found = sorted(listing, key=lambda item: item.name)
+    for item in found:
+        path = f"{below_root}/{item.name}" if below_root else item.name
+        is_folder = item.is_dir(follow_symlinks=False)
+        yield path, is_folder, item.stat(follow_symlinks=False)
+        if is_folder:
+            yield from _walk(root, path)
+
+
+def _files_below(root: Path) -> Iterator[str]:
+    return (path for path, is_folder, _ in _walk(root, "") if not is_folder)
+
+
+def _content_of(path: Path) -> Iterator[bytes]:
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+        while chunk := file.read(256 * 1024):
+            yield chunk

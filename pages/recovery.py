@@ -1,0 +1,56 @@
+"""Starting: finish or clear what a crash cut short; on a first start, put up the welcome site."""
+
+import logging
+from datetime import datetime
+from importlib.resources import files as package_files
+
+from pages import files
+from pages.errors import PagesError
+from pages.files import Workshop
+from pages.paths import FOLDERS, Paths
+from pages.publish import Publisher
+from pages.registry import Registry
+
+log = logging.getLogger(__name__)
+
+_WAIT_SECONDS = 600.0
+_WELCOME = {"id": "default", "username": "default", "domain": "localhost", "index": "index.html", "enabled": True}
+
+
+def recover(paths: Paths, workshop: Workshop, registry: Registry, publisher: Publisher, now: datetime) -> None:
+    """Make the data folder ready to serve; run by every process before its first request.
+
+    The work grows with what was under way at a crash, not with the number of sites. Several
+    processes may start at once: one recovers, the others wait for it.
+    """
+    with files.lock(paths.recovery_lock, _WAIT_SECONDS):
+        is_new = not paths.registry.exists()
+        for folder in FOLDERS:
+            if folder != "registry":
+                (paths.data / folder).mkdir(exist_ok=True)
+        _finish_abandoned(workshop, registry, publisher)
+        if is_new:
+            _put_up_welcome(paths, workshop, publisher, now)
+        paths.registry.mkdir(exist_ok=True)
+
+
+def _finish_abandoned(workshop: Workshop, registry: Registry, publisher: Publisher) -> None:
+    with workshop.abandoned() as found:
+        for _, note in found:
+            username, slash, site_id = note.partition("/")
+            if not slash:
+                continue
+            log.warning("Site %s: finishing what was cut short", note)
+            try:
+                with registry.site_locked(username, site_id), workshop.work() as work:
+                    publisher.settle(work, username, site_id)
+            except PagesError as error:
+                log.error("Site %s: %s", note, error)
+
+
+def _put_up_welcome(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetime) -> None:
+    site = publisher.create(dict(_WELCOME), now)
+    page = (package_files("pages") / "welcome.html").read_bytes()
+    with workshop.work() as work:
+        work.write(paths.site_root(site.username, site.id) / "index.html", page)
+    log.info("First start: the welcome site is on http://%s", site.domain)

@@ -1,0 +1,66 @@
+"""The services of one installation, built from its settings; shared by the web and the command line."""
+
+from dataclasses import dataclass
+
+from pages.archive import Limits
+from pages.backups import Backups
+from pages.config import Config
+from pages.files import Workshop
+from pages.history import Histories
+from pages.model import now
+from pages.paths import Paths
+from pages.publish import Publisher
+from pages.recovery import recover
+from pages.registry import Problem, Registry
+from pages.trees import Trees
+from pages.upkeep import Upkeep
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that acts on one data folder. None of them keeps a truth of its own in memory."""
+
+    config: Config
+    paths: Paths
+    workshop: Workshop
+    registry: Registry
+    histories: Histories
+    trees: Trees
+    publisher: Publisher
+    upkeep: Upkeep
+
+    def recover(self) -> None:
+        """Finish or clear what a crash left; creates an empty data folder."""
+        self.paths.data.mkdir(parents=True, exist_ok=True)
+        recover(self.paths, self.workshop, self.registry, self.publisher, now())
+
+    def reload(self) -> list[Problem]:
+        """Put edits made by hand in force: domains, and the root of a record that is new."""
+        with self.workshop.work() as work, self.registry.locked():
+            problems = self.registry.sync(work)
+        for site in self.registry.sites(self.registry.names()):
+            if self.trees.live(site) is None:
+                self.publisher.make_ready(site)
+        return problems
+
+    def why_unhealthy(self) -> str | None:
+        """Why nothing can be published right now; None when the data folder can be written."""
+        try:
+            with self.workshop.work() as work:
+                work.new_path().write_bytes(b"ok")
+        except OSError as error:
+            return f"数据目录不可写: {error.strerror}"
+        return None
+
+
+def build_services(config: Config) -> Services:
+    """Wire the services together; touches no file."""
+    paths = Paths(config.data_dir)
+    workshop = Workshop(paths.work)
+    registry = Registry(paths, config.lock_timeout)
+    histories = Histories(paths)
+    trees = Trees(paths, config.warm_checkpoints)
+    limits = Limits(config.max_files, config.max_unpacked_bytes)
+    publisher = Publisher(paths, workshop, registry, histories, trees, limits)
+    upkeep = Upkeep(config, paths, workshop, Backups(config, paths, registry))
+    return Services(config, paths, workshop, registry, histories, trees, publisher, upkeep)

@@ -1,0 +1,146 @@
+"""Who may ask: HTTP Basic, the rule against other pages' requests, and the hosts of the Admin API.
+
+``guard`` runs before every request and judges in the contract's order: credentials, cross-site rule,
+route, admin-only routes. Everything that is not a visitor's request is guarded, so a new route is too.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from flask import Response, current_app, g, request
+from flask_httpauth import HTTPBasicAuth
+from werkzeug.exceptions import HTTPException
+
+from pages import passwords
+from pages.config import Config
+from pages.errors import CrossSiteRequest, Forbidden
+from pages.hosts import host_of
+from pages.web.context import User, config
+from pages.web.replies import failure, maintenance_failure, not_found_page
+
+View = TypeVar("View", bound=Callable[..., Response])
+
+_auth = HTTPBasicAuth(realm="Pages")
+_admin_only: set[object] = set()
+_open_to_all: set[object] = set()
+
+# Which (password, hash) pairs were found to match: a hash costs 75 ms, and Basic sends the password
+# with every request. Keyed by a secret of this process, so no password is kept.
+_secret = secrets.token_bytes(32)
+_verified: set[bytes] = set()
+_MAX_VERIFIED = 1000
+
+
+def admin_only(view: View) -> View:
+    """Mark a view that tenants may not use."""
+    _admin_only.add(view)
+    return view
+
+
+def open_to_all(view: View) -> View:
+    """Mark a view that asks for no credentials."""
+    _open_to_all.add(view)
+    return view
+
+
+def is_visitor() -> bool:
+    """Is this request for a site, by the route that matched (or by none outside ``/_api``)?"""
+    if request.endpoint is not None:
+        return request.blueprint == "serving"
+    return not (request.path == "/_api" or request.path.startswith("/_api/"))
+
+
+def is_maintenance() -> bool:
+    return request.blueprint == "maintenance"
+
+
+def guard() -> Response | None:
+    """Refuse before any view runs; None lets the request through with ``g.user`` set."""
+    if is_visitor():
+        return None
+    if not _on_admin_host(config()):
+        return not_found_page()
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view not in _open_to_all:
+        # Not flask-httpauth's login_required: that lets OPTIONS through without credentials.
+        sent = request.authorization
+        g.user = None
+        if sent is not None and sent.type == "basic":
+            g.user = _auth.authenticate(_auth.get_auth(), None)
+        if g.user is None:
+            return _auth.auth_error_callback(401)  # type: ignore[no-any-return]
+    if _is_cross_site():
+        raise CrossSiteRequest()
+    if isinstance(request.routing_exception, HTTPException):
+        raise request.routing_exception
+    if view in _admin_only and not g.user.is_admin:
+        raise Forbidden()
+    return None
+
+
+@_auth.error_handler  # type: ignore[untyped-decorator]
+def _deny(status: int) -> Response:
+    if is_maintenance():
+        return maintenance_failure("权限不足", status)
+    return failure("认证失败", status)
+
+
+@_auth.verify_password  # type: ignore[untyped-decorator]
+def _verify(name: str, password: str) -> User | None:
+    """The user with this name and password. Takes the same time whether the name exists or not."""
+    settings = config()
+    found, stored = None, settings.admin_pass
+    for known, its_password in {**settings.users, settings.admin_user: settings.admin_pass}.items():
+        if hmac.compare_digest(known.encode(), name.encode("utf-8", "surrogateescape")):
+            found, stored = known, its_password
+    if not _matches(stored, password) or found is None:
+        return None
+    return User(found, is_admin=found == settings.admin_user)
+
+
+def _matches(stored: str, password: str) -> bool:
+    if not passwords.is_hash(stored):
+        return passwords.matches(stored, password)
+    pair = f"{stored}\0{password}".encode("utf-8", "surrogateescape")
+    key = hmac.digest(_secret, pair, hashlib.sha256)
+    if key in _verified:
+        return True
+    if not passwords.matches(stored, password):
+        return False
+    if len(_verified) >= _MAX_VERIFIED:
+        _verified.clear()
+    _verified.add(key)
+    return True
+
+
+def _on_admin_host(settings: Config) -> bool:
+    return not settings.admin_hosts or _host(request.environ.get("HTTP_HOST", "")) in settings.admin_hosts
+
+
+def _is_cross_site() -> bool:
+    """Did a browser send this for a page of another origin? (curl sends neither header.)"""
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return True
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    host = _host(_netloc(origin))
+    return host is None or host != _host(request.environ.get("HTTP_HOST", ""))
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+def _host(netloc: str) -> str | None:
+    try:
+        return host_of(netloc)
+    except ValueError:
+        return None

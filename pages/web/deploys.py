@@ -1,0 +1,42 @@
+"""Admin API, call 8: an archive in, a live site out."""
+
+from flask import Blueprint, Response
+
+from pages.archive import archive_kind
+from pages.archive.names import judged_path
+from pages.errors import BadArchive, InvalidField
+from pages.model import now
+from pages.publish import Published
+from pages.web.context import config, services
+from pages.web.replies import success
+from pages.web.requests import receive_upload
+from pages.web.sites import require_own
+
+blueprint = Blueprint("deploys", __name__, url_prefix="/_api/sites/<username>/<site_id>/deploy")
+
+
+@blueprint.post("", provide_automatic_options=False)
+def deploy(username: str, site_id: str) -> Response:
+    with services().workshop.work() as work:
+        upload, file_name, root = receive_upload(work, config().max_upload_bytes)
+        archive_kind(file_name)
+        root = _judged_root(root)
+        require_own(username)
+        site = services().registry.get(username, site_id)
+        published = services().publisher.deploy(site, upload, file_name, root, now())
+    return success(with_warnings({"username": username, "id": site_id}, published), "站点已部署")
+
+
+def with_warnings(data: dict[str, object], published: Published) -> dict[str, object]:
+    """A reply's data with the checkpoint, and with the warnings when there are any."""
+    data["checkpoint"] = published.checkpoint
+    return data | ({"warnings": published.warnings} if published.warnings else {})
+
+
+def _judged_root(untrusted_root: str) -> str:
+    if not untrusted_root.strip("/"):
+        return ""
+    try:
+        return judged_path(untrusted_root)
+    except BadArchive as error:
+        raise InvalidField("root", error.reason) from None

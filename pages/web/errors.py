@@ -1,0 +1,64 @@
+"""Every error's answer, in the shape that its route promises: envelope, maintenance body or page."""
+
+import errno
+import logging
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RequestRedirect
+
+from pages.errors import PagesError, SiteBroken, StorageFull
+from pages.web.auth import is_maintenance, is_visitor
+from pages.web.replies import failure, maintenance_failure, not_found_page, page
+from pages.web.requests import drain
+
+log = logging.getLogger(__name__)
+
+_MESSAGES = {
+    400: "请求无效",
+    404: "接口不存在",
+    405: "请求方法不允许",
+    413: "请求体过大",
+    415: "请求的 Content-Type 必须是 application/json",
+}
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def register(app: Flask) -> None:
+    """Make an application answer all errors this way."""
+    app.register_error_handler(PagesError, _known)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _known(error: PagesError) -> Response:
+    if isinstance(error, SiteBroken):
+        log.error("%s %s: %s (%s)", request.method, request.path, error, error.reason)
+    return _answer(str(error), error.status)
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if is_visitor():
+        return not_found_page() if isinstance(error, RequestRedirect) or status == 404 else page(status, error.name)
+    response = _answer(_MESSAGES.get(status, error.name), status)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        log.error("%s %s: %s", request.method, request.path, error)
+        return _known(StorageFull())
+    log.exception("%s %s failed", request.method, request.path)
+    return _answer(PagesError.message, PagesError.status)
+
+
+def _answer(message: str, status: int) -> Response:
+    drain()
+    if is_maintenance():
+        return maintenance_failure("权限不足" if status == 403 else message, status)
+    if is_visitor():
+        return page(status, message)
+    return failure(message, status)

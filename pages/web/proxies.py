@@ -1,0 +1,32 @@
+"""Believing a proxy: ``X-Forwarded-*`` counts only when it comes from an address in the settings."""
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+WSGIApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class TrustedProxies:
+    """WSGI middleware: ``trusted`` holds addresses, networks and ``"unix"`` (a unix socket's peer)."""
+
+    def __init__(self, app: WSGIApp, trusted: tuple[str, ...]) -> None:
+        self._app = app
+        self._proxied = ProxyFix(app, x_for=1, x_proto=1, x_host=1)
+        self._unix = "unix" in trusted
+        self._networks = [ipaddress.ip_network(item) for item in trusted if item != "unix"]
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        app = self._proxied if self._is_trusted(environ.get("REMOTE_ADDR", "")) else self._app
+        return app(environ, start_response)
+
+    def _is_trusted(self, peer: str) -> bool:
+        if not peer:
+            return self._unix
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)

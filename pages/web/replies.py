@@ -1,0 +1,65 @@
+"""What goes out: the Admin API's envelope, the maintenance API's bodies, and the plain pages."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from flask import Response
+
+_PAGE = """<!doctype html>
+<html lang="zh-CN">
+<head><meta charset="utf-8"><title>{status} {title}</title></head>
+<body><h1>{status} {title}</h1></body>
+</html>
+"""
+
+
+def success(data: Any = None, message: str | None = None, status: int = 200) -> Response:
+    """``{"success": true, "message"?, "data"?}`` (contract 3)."""
+    return _envelope(True, message, data, status)
+
+
+def failure(message: str, status: int, data: Any = None) -> Response:
+    """``{"success": false, "message", "data"?}``."""
+    return _envelope(False, message, data, status)
+
+
+def maintenance_success(message: str, **fields: str) -> Response:
+    """The second seed's body: ``{"success": true, "message", …, "timestamp"}`` in UTC with milliseconds."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _json({"success": True, "message": message, **fields, "timestamp": now}, 200)
+
+
+def maintenance_failure(error: str, status: int, details: str | None = None) -> Response:
+    """The second seed's errors: ``{"error", "details"?}``."""
+    return _json({"error": error} | ({"details": details} if details else {}), status)
+
+
+def page(status: int, title: str, head: bool = False) -> Response:
+    """A plain page for a visitor; it names nothing of the request."""
+    body = "" if head else _PAGE.format(status=status, title=title)
+    response = Response(body, status, mimetype="text/html")
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def not_found_page() -> Response:
+    """What unknown and disabled hosts answer, and a site without a 404.html."""
+    return page(404, "Not Found")
+
+
+def _envelope(succeeded: bool, message: str | None, data: Any, status: int) -> Response:
+    body: dict[str, Any] = {"success": succeeded}
+    if message is not None:
+        body["message"] = message
+    if data is not None:
+        body["data"] = data
+    return _json(body, status)
+
+
+def _json(body: dict[str, Any], status: int) -> Response:
+    # A name from a damaged disk may hold what UTF-8 cannot: no reply fails for it.
+    data = msgspec.json.encode(body, enc_hook=str)
+    response = Response(data, status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

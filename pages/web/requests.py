@@ -1,0 +1,132 @@
+"""What comes in: JSON bodies and uploads, read within limits and refused with a clear message."""
+
+import io
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+from flask import Request, request
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from pages.errors import BadRequest, FileMissing, TooLarge
+from pages.files import Work
+
+MAX_JSON_BYTES = 1024 * 1024
+# What a multipart form needs beside the file: boundaries, part headers, the text fields.
+_FORM_OVERHEAD_BYTES = 1024 * 1024
+_MAX_FILE_NAME = 255
+
+
+class PagesRequest(Request):
+    """A request whose uploaded files go where the view says, instead of to memory and ``/tmp``."""
+
+    new_upload: Callable[[], IO[bytes]] | None = None
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        if self.new_upload is None:
+            return super()._get_file_stream(total_content_length, content_type, filename, content_length)
+        return self.new_upload()
+
+
+class _LimitedFile(io.FileIO):
+    """An upload on the data disk; ``TooLarge`` as soon as it is more than ``limit`` bytes."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__(path, "x+b")
+        self._left = limit
+        self._limit = limit
+
+    def write(self, data: Any) -> int:
+        self._left -= len(data)
+        if self._left < 0:
+            raise _upload_too_large(self._limit)
+        return super().write(data)
+
+
+def json_object(optional: bool = False) -> dict[str, Any]:
+    """The body as a JSON object. ``optional``: an empty body is an empty object.
+
+    Raises ``UnsupportedMediaType`` unless the body is declared JSON (a form that a browser sends
+    across sites cannot be), ``BadRequest`` when it is none, ``TooLarge`` over 1 MiB.
+    """
+    try:
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise TooLarge(f"请求体超过上限 {MAX_JSON_BYTES} 字节") from None
+    if optional and not data:
+        return {}
+    if not request.is_json:
+        raise UnsupportedMediaType()
+    try:
+        body = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise BadRequest("请求体不是有效的 JSON") from None
+    if not isinstance(body, dict):
+        raise BadRequest("请求体必须是 JSON 对象")
+    return body
+
+
+def receive_upload(work: Work, max_bytes: int) -> tuple[Path, str, str]:
+    """Stream a deploy's form to the data disk: (the file, its cleaned name, the ``root`` field).
+
+    Raises ``FileMissing``, ``BadRequest`` for more than one file or an unknown field, ``TooLarge``.
+    """
+    path = work.path / "upload"
+    incoming = cast(PagesRequest, request)
+    incoming.new_upload = lambda: _LimitedFile(path if not path.exists() else work.new_path(), max_bytes)
+    incoming.max_content_length = max_bytes + _FORM_OVERHEAD_BYTES
+    try:
+        files = request.files.getlist("file")
+    except RequestEntityTooLarge:
+        if (request.content_length or 0) > incoming.max_content_length:
+            raise _upload_too_large(max_bytes) from None
+        raise TooLarge("表单字段过多或过大") from None
+    if not files or not files[0].filename:
+        raise FileMissing()
+    if len(list(request.files.items(multi=True))) > 1:
+        raise BadRequest("一次只能上传一个文件")
+    for name in request.form:
+        if name != "root":
+            raise BadRequest(f"未知字段 {name[:100]}")
+    cast(Any, files[0].stream).flush()
+    return path, _clean_file_name(files[0].filename), request.form.get("root", "")
+
+
+def drain(seconds: float = 5.0, max_bytes: int = 32 * 1024 * 1024) -> None:
+    """Read what is left of a refused request's body, within bounds.
+
+    A connection closed with unread data is reset, and the client never sees why it was refused.
+    """
+    stream = request.environ["wsgi.input"]
+    length = request.content_length
+    if request.environ.get("wsgi.input_terminated") is None and length is None:
+        return
+    left = max_bytes if length is None else min(length, max_bytes)
+    deadline = time.monotonic() + seconds
+    try:
+        while left > 0 and time.monotonic() < deadline and (chunk := stream.read(min(left, 64 * 1024))):
+            left -= len(chunk)
+    except (OSError, ValueError):
+        pass
+
+
+def _upload_too_large(limit: int) -> TooLarge:
+    return TooLarge(f"上传文件超过上限 max_upload_bytes = {limit} 字节")
+
+
+def _clean_file_name(untrusted_name: str) -> str:
+    """The upload's name as a label: its last part, printable, short enough to store."""
+    name = re.split(r"[\\/]", untrusted_name)[-1]
+    name = "".join(c for c in name if c.isprintable()).encode("utf-8", "replace").decode()
+    stem, extension = os.path.splitext(name)
+    return stem[: _MAX_FILE_NAME - len(extension)] + extension if len(name) > _MAX_FILE_NAME else name

@@ -1,0 +1,72 @@
+"""Admin API, calls 1 to 5: the sites."""
+
+from flask import Blueprint, Response, request
+
+from pages import model
+from pages.errors import DomainTaken, Forbidden
+from pages.model import now
+from pages.web.context import config, services, user
+from pages.web.replies import success
+from pages.web.requests import json_object
+
+blueprint = Blueprint("sites", __name__, url_prefix="/_api/sites")
+
+
+def require_own(username: str) -> None:
+    """A tenant acts only for itself: ``Forbidden``, whether or not the site exists."""
+    if not user().may_act_for(username):
+        raise Forbidden()
+
+
+def _require_free_for_tenants(domain: str | None) -> None:
+    # A page on an admin host could use the admin's browser: same origin as the Admin API.
+    if domain in config().admin_hosts and not user().is_admin:
+        raise DomainTaken()
+
+
+@blueprint.get("", provide_automatic_options=False)
+def list_sites() -> Response:
+    limit = model.page_number("limit", request.args["limit"]) if "limit" in request.args else None
+    offset = model.page_number("offset", request.args.get("offset", "0"))
+    username = request.args.get("username", None if user().is_admin else user().name)
+    if username is not None:
+        require_own(username)
+    names = services().registry.names(username)
+    page = names[offset:] if limit is None else names[offset : offset + limit]
+    sites = services().registry.sites(page)
+    return success({"sites": sites, "total": len(names) - (len(page) - len(sites))})
+
+
+@blueprint.post("", provide_automatic_options=False)
+def create_site() -> Response:
+    default_username = model.DEFAULT_USERNAME if user().is_admin else user().name
+    fields = model.new_site_fields(json_object(), default_username)
+    require_own(fields["username"])
+    _require_free_for_tenants(fields["domain"])
+    site = services().publisher.create(fields, now())
+    response = success(site, "站点创建成功", 201)
+    response.headers["Location"] = f"/_api/sites/{site.username}/{site.id}"
+    return response
+
+
+@blueprint.get("/<username>/<site_id>", provide_automatic_options=False)
+def show_site(username: str, site_id: str) -> Response:
+    require_own(username)
+    return success(services().registry.get(username, site_id))
+
+
+@blueprint.put("/<username>/<site_id>", provide_automatic_options=False)
+def update_site(username: str, site_id: str) -> Response:
+    changes = model.changed_site_fields(json_object())
+    require_own(username)
+    services().registry.get(username, site_id)
+    _require_free_for_tenants(changes.get("domain"))
+    site = services().publisher.update(username, site_id, changes, now())
+    return success(site, "站点更新成功")
+
+
+@blueprint.delete("/<username>/<site_id>", provide_automatic_options=False)
+def delete_site(username: str, site_id: str) -> Response:
+    require_own(username)
+    services().publisher.delete(username, site_id)
+    return success(message="站点删除成功")

@@ -1,0 +1,37 @@
+"""Admin API, calls 6 and 7: reload and health; and ``healthz`` for load balancers."""
+
+from flask import Blueprint, Response
+
+from pages.model import now, timestamp
+from pages.web.auth import admin_only, open_to_all
+from pages.web.context import services, user
+from pages.web.replies import failure, success
+
+blueprint = Blueprint("status", __name__, url_prefix="/_api")
+
+
+@blueprint.post("/reload", provide_automatic_options=False)
+@admin_only
+def reload() -> Response:
+    problems = services().reload()
+    count = services().registry.enabled_count()
+    data = {"sites_count": count, "reloaded_at": timestamp(now()), "problems": problems}
+    return success(data, f"重载成功，当前 {count} 个站点已生效")
+
+
+@blueprint.get("/health", provide_automatic_options=False)
+def health() -> Response:
+    reason = services().why_unhealthy()
+    if reason:
+        return failure(reason, 503, {"status": "unhealthy", "timestamp": timestamp(now())})
+    count = services().registry.enabled_count(None if user().is_admin else user().name)
+    data = {"status": "healthy", "sites_count": count, "timestamp": timestamp(now())}
+    return success(data)
+
+
+@blueprint.get("/healthz", provide_automatic_options=False)
+@open_to_all
+def healthz() -> Response:
+    if services().why_unhealthy():
+        return failure("服务不可用", 503, {"status": "unhealthy"})
+    return success({"status": "healthy"})
