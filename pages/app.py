@@ -7,17 +7,16 @@ from flask import Flask
 
 from pages.config import Config
 from pages.services import build_services
-from pages.web import auth, checkpoints, deploys, errors, journal, maintenance, serving, sites, status
+from pages.web import auth, checkpoints, deploys, errors, journal, maintenance, requests, serving, sites, status
 from pages.web.proxies import TrustedProxies
-from pages.web.requests import MAX_JSON_BYTES, PagesRequest
 
 
 def create_app(config: Config) -> Flask:
     """The WSGI application for one installation; recovers the data folder first."""
     # No static folder: "/static/" belongs to the sites.
     app = Flask("pages", static_folder=None, template_folder=None)
-    app.request_class = PagesRequest
-    app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
+    app.request_class = requests.PagesRequest
+    app.config["MAX_CONTENT_LENGTH"] = requests.MAX_JSON_BYTES
     app.url_map.merge_slashes = False
     app.url_map.converters["site_path"] = serving.SitePath
 
@@ -26,6 +25,7 @@ def create_app(config: Config) -> Flask:
 
     app.before_request(auth.guard)
     app.after_request(journal.note_change)
+    app.after_request(requests.drain_refused)
     errors.register(app)
     for part in (sites, deploys, checkpoints, status, maintenance, serving):
         app.register_blueprint(part.blueprint)

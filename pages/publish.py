@@ -200,10 +200,14 @@ class Publisher:
             self.settle(work, site.username, site.id)
             yield work
 
-    def make_ready(self, site: Site) -> None:
-        """Give a site whose record was made by hand its root and metadata."""
-        with self._locked_site(site):
-            pass
+    def ensure_settled(self, site: Site) -> None:
+        """See that a site serves what its metadata says; cheap when it does.
+
+        Also gives a site whose record was made by hand its root and metadata.
+        """
+        if not self._trees.is_settled(site, self._histories.read(site).current):
+            with self._locked_site(site):
+                pass
 
     def _make_ready(self, work: Work, site: Site) -> None:
         """A site has a root and metadata from its first day, also when its record was made by hand."""

@@ -1,10 +1,12 @@
 """The services of one installation, built from its settings; shared by the web and the command line."""
 
+import logging
 from dataclasses import dataclass
 
 from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
+from pages.errors import PagesError
 from pages.files import Workshop
 from pages.history import Histories
 from pages.model import now
@@ -14,6 +16,8 @@ from pages.recovery import recover
 from pages.registry import Problem, Registry
 from pages.trees import Trees
 from pages.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,14 @@ class Services:
         recover(self.paths, self.workshop, self.registry, self.publisher, now())
 
     def reload(self) -> list[Problem]:
-        """Put edits made by hand in force: domains, and the root of a record that is new."""
+        """Put what was changed by hand in force: domains, and the roots of new or restored records."""
         with self.workshop.work() as work, self.registry.locked():
             problems = self.registry.sync(work)
         for site in self.registry.sites(self.registry.names()):
-            if self.trees.live(site) is None:
-                self.publisher.make_ready(site)
+            try:
+                self.publisher.ensure_settled(site)
+            except PagesError as error:
+                log.error("Site %s/%s: %s", site.username, site.id, error)
         return problems
 
     def why_unhealthy(self) -> str | None:

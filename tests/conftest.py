@@ -1,6 +1,7 @@
 """Fixtures: an application on a data folder of its own, its admin, and a real server."""
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from helpers import Admin, Server
+from postgres import Postgres
 
 from pages.app import create_app
 from pages.config import Config, load_config
@@ -90,3 +92,25 @@ def server(make_server: Callable[..., Server]) -> Server:
     server = make_server()
     assert server.api("POST", "/_api/sites", {"id": "blog", "domain": "blog.localhost"}).status == 201
     return server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL for the whole run."""
+    try:
+        server = Postgres()
+    except FileNotFoundError as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The DATABASE_URL of a new, empty database."""
+    name = f"test_{secrets.token_hex(4)}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)

@@ -6,6 +6,7 @@ limits counted on the bytes that really come out (contract 3). The one error of 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from pages.archive.entry import Entry, Limits
@@ -37,11 +38,18 @@ def read_archive(file: BinaryIO, kind: str, limits: Limits) -> Iterator[Entry]:
     (``__MACOSX/`` and the like) is read, checked and left out. Raises ``BadArchive`` with a
     message that begins ``解压 {kind} 失败: ``, or ``TooLarge``; nothing yielded before counts then.
     """
-    try:
+    with _naming(kind):
         file.seek(0)
         if not file.read(4).startswith(_MAGIC[kind]):
             raise BadArchive(f"内容不是 {kind} 格式")
-        yield from _within_limits(_without_conflicts(_READERS[kind](file, limits), limits), limits)
+        yield from _within_limits(_without_conflicts(_READERS[kind](file, limits), limits), limits, kind)
+
+
+@contextmanager
+def _naming(kind: str) -> Iterator[None]:
+    """Say in every refusal which kind of archive could not be unpacked."""
+    try:
+        yield
     except BadArchive as error:
         raise BadArchive(error.reason, kind) from error
 
@@ -75,17 +83,18 @@ def _note_folders(path: str, kinds: dict[str, str]) -> None:
         slash = path.rfind("/", 0, slash)
 
 
-def _within_limits(entries: Iterator[Entry], limits: Limits) -> Iterator[Entry]:
+def _within_limits(entries: Iterator[Entry], limits: Limits, kind: str) -> Iterator[Entry]:
     """Count what really comes out, and leave out the rubbish after checking it."""
     total = 0
 
     def counted(chunks: Iterator[bytes]) -> Iterator[bytes]:
         nonlocal total
-        for chunk in chunks:
-            total += len(chunk)
-            if total > limits.max_unpacked_bytes:
-                raise TooLarge(f"解压后超过上限 max_unpacked_bytes = {limits.max_unpacked_bytes} 字节")
-            yield chunk
+        with _naming(kind):
+            for chunk in chunks:
+                total += len(chunk)
+                if total > limits.max_unpacked_bytes:
+                    raise TooLarge(f"解压后超过上限 max_unpacked_bytes = {limits.max_unpacked_bytes} 字节")
+                yield chunk
 
     for entry in entries:
         chunks = counted(entry.chunks)

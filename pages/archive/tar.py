@@ -89,8 +89,8 @@ def _next_header(stream: "_Gunzip") -> _Header | None:
         return None
     # Old writers summed signed bytes; the field itself counts as spaces.
     rest = block[:148] + b" " * 8 + block[156:]
-    signed = sum(byte - 256 if byte > 127 else byte for byte in rest)
-    if _number(block[148:156]) not in (sum(rest), signed):
+    total, written = sum(rest), _number(block[148:156])
+    if written != total and written != total - 256 * sum(byte > 127 for byte in rest):
         raise BadArchive("tar 头校验和错误")
     raw_name = _text(block[:100])
     if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
@@ -203,7 +203,8 @@ def _refuse_pax_key(key: bytes, value: bytes) -> None:
         raise BadArchive("不允许链接")
     if key.startswith(b"GNU.sparse."):
         raise BadArchive("不允许稀疏文件")
-    if key in (b"hdrcharset", b"charset") and value != b"ISO-IR 10646 2000 UTF-8":
+    # bsdtar in the C locale declares names BINARY and means the bytes on disk, which have to be UTF-8.
+    if key in (b"hdrcharset", b"charset") and value not in (b"ISO-IR 10646 2000 UTF-8", b"BINARY"):
         raise BadArchive("PAX 字符集不是 UTF-8")
 
 

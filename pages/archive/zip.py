@@ -30,6 +30,7 @@ _UTF8 = 0x800
 _MUST_AGREE = _ENCRYPTED | _PATCHED | _DESCRIPTOR | _UTF8
 _DOS_FOLDER = 0x10
 _EXTRA_ZIP64, _EXTRA_UNICODE_PATH = 0x0001, 0x7075
+_MAX_PADDING_BYTES = 64 * 1024
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
@@ -77,7 +78,7 @@ def read_zip(file: BinaryIO, limits: Limits) -> Iterator[Entry]:
 
 def _find_directory(file: BinaryIO, size: int) -> _Directory:
     """Where the central directory is, by the one end record that ends the file."""
-    tail_start = max(0, size - _END.size - _FULL16)
+    tail_start = max(0, size - _END.size - _FULL16 - _MAX_PADDING_BYTES)
     file.seek(tail_start)
     tail = file.read()
     ends = [at for at in _occurrences(tail, b"PK\x05\x06") if _is_end(tail, at)]
@@ -125,11 +126,14 @@ def _occurrences(data: bytes, signature: bytes) -> Iterator[int]:
 
 
 def _is_end(tail: bytes, at: int) -> bool:
-    """Is there a whole end record at ``at`` whose comment reaches exactly to the end of the file?"""
+    """Is there a whole end record at ``at``, its comment the last thing in the file but for zeros?
+
+    (bsdtar pads a zip that it writes into a pipe to whole blocks.)
+    """
     if at + _END.size > len(tail):
         return False
-    comment_length: int = _END.unpack_from(tail, at)[7]
-    return at + _END.size + comment_length == len(tail)
+    end = at + _END.size + int(_END.unpack_from(tail, at)[7])
+    return end <= len(tail) and not any(tail[end:])
 
 
 def _read_directory(file: BinaryIO, directory: _Directory) -> list[_Record]:
@@ -246,6 +250,11 @@ def _zip64_values(field: bytes | None, *values: tuple[int, int]) -> tuple[int, .
             value = int.from_bytes(field[at : at + width], "little")
             at += width
         result.append(value)
+    if field is not None and at < len(field):
+        # Values that the header has already, written again: they must be the same.
+        said_again = b"".join(value.to_bytes(8, "little") for value in result[:3])
+        if not said_again.startswith(field[:24]):
+            raise BadArchive("zip64 字段与文件头矛盾")
     return tuple(result)
 
 

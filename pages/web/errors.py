@@ -10,7 +10,6 @@ from werkzeug.routing import RequestRedirect
 from pages.errors import PagesError, SiteBroken, StorageFull
 from pages.web.auth import is_maintenance, is_visitor
 from pages.web.replies import failure, maintenance_failure, not_found_page, page
-from pages.web.requests import drain
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,6 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _answer(message: str, status: int) -> Response:
-    drain()
     if is_maintenance():
         return maintenance_failure("权限不足" if status == 403 else message, status)
     if is_visitor():

@@ -58,8 +58,7 @@ def _envelope(succeeded: bool, message: str | None, data: Any, status: int) -> R
 
 
 def _json(body: dict[str, Any], status: int) -> Response:
-    # A name from a damaged disk may hold what UTF-8 cannot: no reply fails for it.
-    data = msgspec.json.encode(body, enc_hook=str)
+    data = msgspec.json.encode(body) + b"\n"
     response = Response(data, status, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
-from flask import Request, request
+from flask import Request, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from pages.errors import BadRequest, FileMissing, TooLarge
@@ -19,6 +19,8 @@ MAX_JSON_BYTES = 1024 * 1024
 # What a multipart form needs beside the file: boundaries, part headers, the text fields.
 _FORM_OVERHEAD_BYTES = 1024 * 1024
 _MAX_FILE_NAME = 255
+_DRAIN_BYTES = 32 * 1024 * 1024
+_DRAIN_SECONDS = 5.0
 
 
 class PagesRequest(Request):
@@ -102,21 +104,21 @@ def receive_upload(work: Work, max_bytes: int) -> tuple[Path, str, str]:
     return path, _clean_file_name(files[0].filename), request.form.get("root", "")
 
 
-def drain(seconds: float = 5.0, max_bytes: int = 32 * 1024 * 1024) -> None:
+def drain_refused(response: Response) -> Response:
     """Read what is left of a refused request's body, within bounds.
 
     A connection closed with unread data is reset, and the client never sees why it was refused.
     """
-    stream = request.environ["wsgi.input"]
-    length = request.content_length
-    if request.environ.get("wsgi.input_terminated") is None and length is None:
-        return
-    left = max_bytes if length is None else min(length, max_bytes)
-    deadline = time.monotonic() + seconds
+    if response.status_code >= 400 and (request.content_length or request.environ.get("wsgi.input_terminated")):
+        _discard(request.environ["wsgi.input"], _DRAIN_BYTES, time.monotonic() + _DRAIN_SECONDS)
+    return response
+
+
+def _discard(stream: IO[bytes], left: int, deadline: float) -> None:
     try:
         while left > 0 and time.monotonic() < deadline and (chunk := stream.read(min(left, 64 * 1024))):
             left -= len(chunk)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # The client is gone.
         pass
 
 

@@ -1,0 +1,52 @@
+"""The documents tell the truth: every command in them is run, every setting and route is in them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import toml
+from helpers import PROJECT, Server
+from sessions import Session, commands, steady
+
+from pages.config import Config, load_config
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/api.md"])
+def test_every_command_prints_what_the_document_shows(
+    name: str, make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    session = Session(make_server(), tmp_path)
+    shown = list(commands((PROJECT / name).read_text(encoding="utf-8")))
+    assert shown
+    for command, expected in shown:
+        assert steady(session.run(command, expected)) == steady(expected), command
+
+
+def test_config_toml_holds_every_setting_at_its_default() -> None:
+    by_file = load_config({"PAGES_CONFIG": str(PROJECT / "config.toml")})
+    assert by_file == Config(data_dir=PROJECT / "data", backup_dir=PROJECT / "backups")
+    written = [key for table in toml.load(PROJECT / "config.toml").values() for key in table]
+    assert sorted(written) == sorted(set(Config.__dataclass_fields__) - {"users"})
+
+
+def test_config_toml_explains_every_setting() -> None:
+    lines = (PROJECT / "config.toml").read_text(encoding="utf-8").splitlines()
+    unexplained = []
+    for number, line in enumerate(lines):
+        if re.match(r"[a-z_]+ = ", line) and not re.match(r"#|[a-z_]+ = ", lines[number - 1]):
+            unexplained.append(line)
+    assert unexplained == []
+
+
+@pytest.mark.parametrize("target", ["run", "test", "check", "backup", "clear-cache", "restart", "bench", "help"])
+def test_the_makefile_has_the_target(target: str) -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/api.md", "docs/operations.md", "CHANGELOG.md"])
+def test_links_between_documents_lead_somewhere(name: str) -> None:
+    document = (PROJECT / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document):
+        assert (PROJECT / name).parent.joinpath(target).exists(), target
