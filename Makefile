@@ -43,6 +43,7 @@ restore: $(VENV)/.run ## Put a backup back: make restore FILE=backups/backup-…
 
 bench: $(VENV)/.test ## Measure Pages beside what you would use instead; prints ratios
 	@scripts/install-test-packages
+	@command -v wrk >/dev/null || scripts/apt-install wrk
 	$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## Remove .venv and caches; data/ and backups/ stay

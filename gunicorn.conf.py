@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 
 
 def _forget_pages():
@@ -56,9 +57,21 @@ access_log_format = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)s
 forwarded_allow_ips = ""
 
 
+def _pages(command):
+    return subprocess.run([sys.executable, "-m", "pages", command], check=False).returncode
+
+
 def on_starting(server):
     """Once, before the first worker: recover, and put edits made by hand in force."""
     os.environ["PAGES_MASTER_PID"] = str(os.getpid())
-    done = subprocess.run([sys.executable, "-m", "pages", "start-up"], check=False)
-    if done.returncode != 0:
-        sys.exit(done.returncode)
+    if status := _pages("start-up"):
+        sys.exit(status)
+    server.reload = partial(_reload_if_sound, server, server.reload)
+
+
+def _reload_if_sound(server, reload):
+    """What HUP does. With settings or code that cannot start, new workers would take the master down."""
+    if _pages("check") == 0:
+        reload()
+    else:
+        server.log.error("Not reloaded: going on with the settings and the code from before")

@@ -5,11 +5,12 @@ The layers; a module imports only from those below it (a test holds it)::
     wsgi, cli
     app
     web.sites  web.deploys  web.checkpoints  web.status  web.maintenance  web.serving  web.errors
-    web.journal  web.auth  web.requests  web.replies  web.context  web.proxies
+    web.journal  web.auth  web.requests  web.replies  web.context  web.proxies  web.conditions
     services
     recovery  upkeep
     publish   backups
     trees     staging   registry   database
+    tables
     history   archive   files   paths   config   passwords   media_types
     model     hosts
     errors

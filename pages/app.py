@@ -10,6 +10,8 @@ from pages.services import build_services
 from pages.web import auth, checkpoints, deploys, errors, journal, maintenance, requests, serving, sites, status
 from pages.web.proxies import TrustedProxies
 
+log = logging.getLogger(__name__)
+
 
 def create_app(config: Config) -> Flask:
     """The WSGI application for one installation; recovers the data folder first."""
@@ -20,6 +22,8 @@ def create_app(config: Config) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.converters["site_path"] = serving.SitePath
 
+    if config.admin_pass == "admin" and config.host not in ("127.0.0.1", "::1", "localhost"):  # noqa: S105
+        log.warning("The password is 'admin' and %s can be reached by others: set admin_pass", config.host)
     app.extensions["pages"] = build_services(config)
     app.extensions["pages"].recover()
 

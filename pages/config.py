@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -103,9 +104,13 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
 def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         # "utf-8-sig": Windows' editors put a byte order mark first.
-        document = toml.loads(path.read_text(encoding="utf-8-sig"))
-    except (toml.TomlDecodeError, UnicodeDecodeError, IndexError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        strict = tomllib.loads(text)
+        document = toml.loads(text)
+    except (ValueError, IndexError, AttributeError, TypeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    if document != strict:  # toml 0.10 guesses where a bracket is missing, and not always right.
+        raise ConfigError(f"{path} is not valid TOML: two readers read it differently; write it plainly.")
     users = _users(document.pop("users", {}))
     values: dict[str, Any] = {}
     for section, table in document.items():
@@ -215,6 +220,9 @@ def _check(config: Config) -> None:
             "backup_dir",
             "must not be in a folder that Pages serves, clears or manages itself",
         )
+    for key, stored in (("admin_pass", config.admin_pass), *((f"users.{n}", p) for n, p in config.users.items())):
+        if not passwords.is_usable(stored):
+            raise ConfigError(f"{key} holds a password hash that is damaged; make one with `pages hash-password`.")
     if config.is_production and passwords.matches(config.admin_pass, "admin"):
         raise ConfigError(
             "admin_pass is still 'admin', which production refuses: set admin_pass in "

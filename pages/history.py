@@ -42,8 +42,7 @@ class Histories:
             return History(site.id, site.username, None, (), site.created_at)
         try:
             history = msgspec.json.decode(data, type=History)
-            for text in (history.updated_at, *(c.created_at for c in history.checkpoints)):
-                datetime.fromisoformat(text)
+            _check(history, site)
         except (msgspec.MsgspecError, ValueError) as error:
             raise HistoryBroken() from error
         return history
@@ -99,6 +98,18 @@ class Histories:
         stored = {*self.archive_ids(site), *_ids_in(self._paths.manifests(site.username, site.id), ".json")}
         for checkpoint_id in stored - listed:
             self.discard(work, site, checkpoint_id)
+
+
+def _check(history: History, site: Site) -> None:
+    """``ValueError`` for what no ``metadata.json`` of this site says; names and times are relied on."""
+    if (history.username, history.site_id) != (site.username, site.id):
+        raise ValueError("the metadata is another site's")
+    datetime.fromisoformat(history.updated_at)
+    for checkpoint in history.checkpoints:
+        datetime.fromisoformat(checkpoint.created_at)
+        datetime.strptime(checkpoint.id[:15], _ID_TIME)
+        if not _ID.fullmatch(checkpoint.id):
+            raise ValueError("a checkpoint's id has not its form")
 
 
 def content_digest(folders: tuple[str, ...], files: Mapping[str, tuple[int, str, int]]) -> str:
@@ -159,8 +170,9 @@ def without_checkpoint(history: History, checkpoint_id: str, now: datetime) -> H
 
 
 def _not_before(history: History, now: datetime) -> str:
-    """``now`` for ``updated_at``, never earlier than any checkpoint: ``next_time`` relies on it."""
-    times = [now, *(datetime.fromisoformat(c.created_at) for c in history.checkpoints)]
+    """``now`` for ``updated_at``, never earlier than any checkpoint that ever was: see ``next_time``."""
+    before = (history.updated_at, *(c.created_at for c in history.checkpoints))
+    times = [now, *(datetime.fromisoformat(text) for text in before)]
     return timestamp(max(time.astimezone() for time in times), "seconds")
 
 

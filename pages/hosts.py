@@ -6,6 +6,7 @@ import re
 import idna
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_DOTS = (".", "\u3002", "\uff0e", "\uff61")  # What UTS 46 takes for a dot.
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 
 
@@ -16,7 +17,7 @@ def canonical_domain(text: str) -> str:
     host name or an IPv4 address: a port, an underscore, an empty label, over 253 characters
     (contract 3; RFC 1123, RFC 5891).
     """
-    domain = text.removesuffix(".")
+    domain = text[:-1] if text.endswith(_DOTS) else text
     if not domain.isascii() or "xn--" in domain.lower():
         try:
             domain = idna.encode(domain, uts46=True, transitional=False).decode("ascii")

@@ -12,6 +12,15 @@ def is_hash(stored: str) -> bool:
     return stored.startswith(_HASH_METHODS) and stored.count("$") == 2
 
 
+def is_usable(stored: str) -> bool:
+    """Could anybody log in with this? Not with a damaged hash, or text that is no Unicode."""
+    try:
+        matches(stored, "")
+    except ValueError:  # Also UnicodeEncodeError.
+        return False
+    return True
+
+
 def matches(stored: str, given: str) -> bool:
     """Is ``given`` the password? A hash costs about 75 ms on purpose; compares bytes."""
     if is_hash(stored):

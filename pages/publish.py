@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pages import files, history
-from pages.archive import Entry, Limits, archive_kind, read_archive
-from pages.archive.names import judged_path, shown_name
+from pages.archive import Entry, Limits, archive_kind, read_archive, read_stored_archive
+from pages.archive.names import shown_name
 from pages.errors import (
     BadArchive,
     CheckpointBroken,
@@ -28,15 +28,13 @@ from pages.errors import (
 )
 from pages.files import Work, Workshop
 from pages.history import Histories
-from pages.model import Checkpoint, History, Site, timestamp
+from pages.model import Checkpoint, History, Site, is_name, timestamp
 from pages.paths import Paths
 from pages.registry import Registry
 from pages.staging import Staging, below
 from pages.trees import Trees
 
 log = logging.getLogger(__name__)
-
-_UNLIMITED = Limits(max_files=1 << 60, max_unpacked_bytes=1 << 62)
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,12 @@ class Publisher:
 
     @contextmanager
     def _changing(self, username: str, site_id: str) -> Iterator[Work]:
-        """A work folder that names the site, and the site's lock; what is thrown away goes after it."""
+        """A work folder that names the site, and the site's lock; what is thrown away goes after it.
+
+        ``SiteNotFound`` for what can be no site's name: a lock is a file named after it.
+        """
+        if not (is_name(username) and is_name(site_id)):
+            raise SiteNotFound()
         with (
             self._workshop.work(note=f"{username}/{site_id}") as work,
             self._registry.site_locked(username, site_id),
@@ -276,7 +279,7 @@ class Publisher:
         staging = Staging(work.new_path(), None)
         try:
             with open(self._histories.archive(site, checkpoint.id), "rb") as file:
-                staging.add(read_archive(file, "tar.gz", _UNLIMITED))
+                staging.add(read_stored_archive(file))
         except (FileNotFoundError, BadArchive) as error:
             raise CheckpointBroken() from error
         if not staging.digest().startswith(checkpoint.id[-8:]):
@@ -336,11 +339,8 @@ def _entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
         if not (is_folder or stat.S_ISREG(status.st_mode)):
             warnings.append(f"已略过符号链接或特殊文件: {shown_name(name)}")
             continue
-        try:
-            if judged_path(path) != path or path != name:
-                raise BadArchive(f"文件名不是规范的 UTF-8: {shown_name(name)}")
-        except (BadArchive, UnicodeEncodeError):
-            warnings.append(f"已略过名称无效的文件: {shown_name(name)}")
+        if path != name:
+            warnings.append(f"已略过名称不是 UTF-8 的文件: {shown_name(name)}")
             continue
         content = iter(()) if is_folder else _content_of(root / path)
         yield Entry(path, is_folder, content, status.st_mtime_ns)

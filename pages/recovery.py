@@ -5,7 +5,7 @@ from datetime import datetime
 from importlib.resources import files as package_files
 
 from pages import files
-from pages.errors import PagesError
+from pages.errors import ConfigError, PagesError
 from pages.files import Workshop
 from pages.paths import FOLDERS, Paths
 from pages.publish import Publisher
@@ -28,10 +28,20 @@ def recover(paths: Paths, workshop: Workshop, registry: Registry, publisher: Pub
         for folder in FOLDERS:
             if folder != "registry":
                 (paths.data / folder).mkdir(exist_ok=True)
+        _check_one_file_system(paths)
         _finish_abandoned(workshop, registry, publisher)
         if is_new:
             _put_up_welcome(paths, workshop, publisher, now)
         paths.registry.mkdir(exist_ok=True)
+
+
+def _check_one_file_system(paths: Paths) -> None:
+    """Switching is renaming, and nothing can be renamed to another disk (``cache/`` may be on one)."""
+    device = paths.data.stat().st_dev
+    for folder in FOLDERS:
+        path = paths.data / folder
+        if folder != "cache" and path.exists() and path.stat().st_dev != device:
+            raise ConfigError(f"data_dir: {path} is on another file system than {paths.data}; all must be on one.")
 
 
 def _finish_abandoned(workshop: Workshop, registry: Registry, publisher: Publisher) -> None:

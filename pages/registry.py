@@ -67,6 +67,8 @@ class Registry:
 
     def names(self, username: str | None = None) -> list[tuple[str, str]]:
         """(username, id) of every record, or of one tenant's, sorted."""
+        if username is not None and not is_name(username):
+            return []
         if username is not None:
             return sorted((username, site_id) for site_id in self._ids(username))
         return sorted((user, site_id) for user in _listed(self._paths.registry) for site_id in self._ids(user))

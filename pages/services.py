@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
-from pages.errors import PagesError
+from pages.errors import ConfigError, PagesError
 from pages.files import Workshop
 from pages.history import Histories
 from pages.model import now
@@ -35,7 +35,10 @@ class Services:
 
     def recover(self) -> None:
         """Finish or clear what a crash left; creates an empty data folder."""
-        self.paths.data.mkdir(parents=True, exist_ok=True)
+        try:
+            self.paths.data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"data_dir: {self.paths.data} cannot be used: {error.strerror}.") from None
         recover(self.paths, self.workshop, self.registry, self.publisher, now())
 
     def reload(self) -> list[Problem]:

@@ -42,7 +42,7 @@ class Trees:
             return False
         if tree.parent != self._paths.trees(site.username, site.id):
             return True
-        return tree.name.partition(".")[0] == (current or _NO_CHECKPOINT)
+        return _name_of(tree) == (current or _NO_CHECKPOINT)
 
     def make_initial(self, work: Work, site: Site) -> None:
         """An empty root, for an operator to drop files into before the first deploy."""
@@ -70,27 +70,25 @@ class Trees:
 
         One that somebody changed by hand is not what the checkpoint says: it is passed over.
         """
-        warm = self._paths.warm_trees(site.username, site.id)
-        for tree in (*self._unpacked(site, checkpoint_id), *_folders_in(warm)):
-            if tree.name.partition(".")[0] != checkpoint_id:
-                continue
-            if tree.parent == warm:
-                moved = self._new_tree(site, checkpoint_id)
-                try:
-                    work.move(tree, moved)
-                except FileNotFoundError:  # The cache was cleared this very moment.
-                    continue
-                tree = moved
-            if manifest is not None and is_intact(tree, manifest):
+        if manifest is None:
+            return None
+        for tree in _trees_of(checkpoint_id, self._paths.trees(site.username, site.id)):
+            if is_intact(tree, manifest):
                 return tree
+        for warm in _trees_of(checkpoint_id, self._paths.warm_trees(site.username, site.id)):
+            linked = work.new_path()
+            # Not moved: somebody who is removing the cache right now would go on inside it.
+            if _link_files(warm, linked, manifest) and is_intact(linked, manifest):
+                work.discard(warm)
+                return self.place(work, site, linked, checkpoint_id)
         return None
 
     def discard(self, work: Work, site: Site, checkpoint_id: str) -> None:
         """Take away the trees of a checkpoint that is gone; the live one stays."""
         live = self.live(site)
         for folder in (self._paths.trees, self._paths.warm_trees):
-            for tree in _folders_in(folder(site.username, site.id)):
-                if tree.name.partition(".")[0] == checkpoint_id and tree != live:
+            for tree in _trees_of(checkpoint_id, folder(site.username, site.id)):
+                if tree != live:
                     work.discard(tree)
 
     def _put_away(self, work: Work, site: Site, tree: Path) -> None:
@@ -99,9 +97,8 @@ class Trees:
             work.discard(tree)
             return
         folder = self._paths.warm_trees(site.username, site.id)
-        for same in _folders_in(folder):
-            if same.name.partition(".")[0] == tree.name.partition(".")[0]:
-                work.discard(same)
+        for same in _trees_of(_name_of(tree), folder):
+            work.discard(same)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             os.utime(tree)  # Its place in the queue: the ones put away first go first.
@@ -110,10 +107,6 @@ class Trees:
             work.discard(tree)
         for oldest in sorted(_folders_in(folder), key=_put_away_at)[: -self._warm]:
             work.discard(oldest)
-
-    def _unpacked(self, site: Site, checkpoint_id: str) -> list[Path]:
-        trees = _folders_in(self._paths.trees(site.username, site.id))
-        return [tree for tree in trees if tree.name.partition(".")[0] == checkpoint_id]
 
     def _new_tree(self, site: Site, name: str) -> Path:
         return self._paths.trees(site.username, site.id) / f"{name}.{secrets.token_hex(4)}"
@@ -139,6 +132,28 @@ def _folders_in(folder: Path) -> list[Path]:
         return [folder / name for name in os.listdir(folder)]
     except FileNotFoundError:
         return []
+
+
+def _name_of(tree: Path) -> str:
+    """The checkpoint that a tree is of."""
+    return tree.name.partition(".")[0]
+
+
+def _trees_of(checkpoint_id: str, folder: Path) -> list[Path]:
+    return [tree for tree in _folders_in(folder) if _name_of(tree) == checkpoint_id]
+
+
+def _link_files(source: Path, target: Path, manifest: Manifest) -> bool:
+    """Make ``target`` a tree of hard links to the files of ``source``; False when some are not there."""
+    try:
+        target.mkdir()
+        for folder in manifest.folders:  # Each comes after the one it is in.
+            (target / folder).mkdir()
+        for path in manifest.files:
+            os.link(source / path, target / path, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _put_away_at(tree: Path) -> int:

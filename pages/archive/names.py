@@ -25,19 +25,25 @@ def judged_path(untrusted_name: str) -> str:
     shown = shown_name(untrusted_name)
     if any(unicodedata.category(character) == "Cc" for character in untrusted_name):
         raise BadArchive(f"条目名含控制字符: {shown}")
-    if untrusted_name.startswith("/"):
-        raise BadArchive(f"不允许绝对路径: {shown}")
     if _DRIVE.match(untrusted_name):
         raise BadArchive(f"不允许盘符: {shown}")
-    parts = [part for part in untrusted_name.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise BadArchive(f"不允许上级路径 ..: {shown}")
+    path = contained_path(untrusted_name)
+    parts = path.split("/")
     if any(len(part.encode()) > MAX_PART_BYTES for part in parts):
         raise BadArchive(f"文件名超过 {MAX_PART_BYTES} 字节: {shown}")
-    path = "/".join(parts)
     if len(path.encode()) > MAX_PATH_BYTES:
         raise BadArchive(f"路径超过 {MAX_PATH_BYTES} 字节: {shown}")
     return path
+
+
+def contained_path(name: str) -> str:
+    """A relative path that cannot lead out of the folder it is put below; ``BadArchive`` if it could."""
+    if name.startswith("/"):
+        raise BadArchive(f"不允许绝对路径: {shown_name(name)}")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise BadArchive(f"不允许上级路径 ..: {shown_name(name)}")
+    return "/".join(parts)
 
 
 def is_rubbish(path: str) -> bool:

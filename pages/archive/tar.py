@@ -5,7 +5,7 @@ POSIX.1-2017 pax and GNU tar's manual for the layout). Nothing is held but one h
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from pages.archive.entry import CHUNK_BYTES, Entry, Limits
@@ -38,11 +38,18 @@ class _Header(NamedTuple):
     kind: bytes
 
 
-def read_tar_gz(file: BinaryIO, limits: Limits) -> Iterator[Entry]:
+def judged_tar_path(untrusted_name: str) -> str:
+    """``judged_path``, and no backslash: it would be a separator elsewhere, and is none in a tar."""
+    if "\\" in untrusted_name:
+        raise BadArchive(f"tar 条目名含反斜杠: {shown_name(untrusted_name)}")
+    return judged_path(untrusted_name)
+
+
+def read_tar_gz(file: BinaryIO, limits: Limits, judge: Callable[[str], str] = judged_tar_path) -> Iterator[Entry]:
     """The entries of a gzip-compressed tar in order.
 
-    Raises ``BadArchive`` for the first thing that is wrong, ``TooLarge`` when there are more than
-    ``limits.max_files`` entries.
+    ``judge`` makes a safe path of an entry's name. Raises ``BadArchive`` for the first thing that is
+    wrong, ``TooLarge`` when there are more than ``limits.max_files`` entries.
     """
     stream = _Gunzip(file)
     count = 0
@@ -55,7 +62,7 @@ def read_tar_gz(file: BinaryIO, limits: Limits) -> Iterator[Entry]:
         if count > limits.max_files:
             raise TooLarge(f"条目数超过上限 max_files = {limits.max_files}")
         name, size = names.applied_to(header)
-        entry = _entry(name, size, header.kind, stream)
+        entry = _entry(name, size, header.kind, stream, judge)
         yield entry
         for _ in entry.chunks:  # What the caller left unread.
             pass
@@ -65,16 +72,14 @@ def read_tar_gz(file: BinaryIO, limits: Limits) -> Iterator[Entry]:
     stream.expect_only_zeros()
 
 
-def _entry(name: str, size: int, kind: bytes, stream: "_Gunzip") -> Entry:
+def _entry(name: str, size: int, kind: bytes, stream: "_Gunzip", judge: Callable[[str], str]) -> Entry:
     shown = shown_name(name)
     if kind not in (*_FILES, _FOLDER):
         raise BadArchive(f"不允许{_REFUSED_TYPES.get(kind, '此类条目')}: {shown}")
-    if "\\" in name:
-        raise BadArchive(f"tar 条目名含反斜杠: {shown}")
     is_folder = kind == _FOLDER or name.endswith("/")
     if is_folder and size:
         raise BadArchive(f"文件夹条目带有内容: {shown}")
-    path = judged_path(name)
+    path = judge(name)
     if not path and not is_folder:
         raise BadArchive(f"条目名为空: {shown}")
     return Entry(path, is_folder, stream.chunks(size))

@@ -9,7 +9,7 @@ from werkzeug.routing import RequestRedirect
 
 from pages.errors import PagesError, SiteBroken, StorageFull
 from pages.web.auth import is_maintenance, is_visitor
-from pages.web.replies import failure, maintenance_failure, not_found_page, page
+from pages.web.replies import failure, maintenance_failure, method_not_allowed_page, not_found_page, page
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ def _known(error: PagesError) -> Response:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     if is_visitor():
+        if isinstance(error, MethodNotAllowed):  # One that no route has heard of.
+            return method_not_allowed_page()
         return not_found_page() if isinstance(error, RequestRedirect) or status == 404 else page(status, error.name)
     response = _answer(_MESSAGES.get(status, error.name), status)
     if isinstance(error, MethodNotAllowed):

@@ -35,10 +35,9 @@ def maintenance_failure(error: str, status: int, details: str | None = None) -> 
     return _json({"error": error} | ({"details": details} if details else {}), status)
 
 
-def page(status: int, title: str, head: bool = False) -> Response:
+def page(status: int, title: str) -> Response:
     """A plain page for a visitor; it names nothing of the request."""
-    body = "" if head else _PAGE.format(status=status, title=title)
-    response = Response(body, status, mimetype="text/html")
+    response = Response(_PAGE.format(status=status, title=title), status, mimetype="text/html")
     response.headers["Cache-Control"] = "no-cache"
     return response
 
@@ -46,6 +45,13 @@ def page(status: int, title: str, head: bool = False) -> Response:
 def not_found_page() -> Response:
     """What unknown and disabled hosts answer, and a site without a 404.html."""
     return page(404, "Not Found")
+
+
+def method_not_allowed_page() -> Response:
+    """A site is only read."""
+    response = page(405, "Method Not Allowed")
+    response.headers["Allow"] = "GET, HEAD"
+    return response
 
 
 def _envelope(succeeded: bool, message: str | None, data: Any, status: int) -> Response:

@@ -130,5 +130,6 @@ def _clean_file_name(untrusted_name: str) -> str:
     """The upload's name as a label: its last part, printable, short enough to store."""
     name = re.split(r"[\\/]", untrusted_name)[-1]
     name = "".join(c for c in name if c.isprintable()).encode("utf-8", "replace").decode()
-    stem, extension = os.path.splitext(name)
-    return stem[: _MAX_FILE_NAME - len(extension)] + extension if len(name) > _MAX_FILE_NAME else name
+    extension = name[-7:] if name.lower().endswith(".tar.gz") else os.path.splitext(name)[1]
+    stem = name.removesuffix(extension)
+    return stem[: max(_MAX_FILE_NAME - len(extension), 1)] + extension

@@ -9,7 +9,6 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +16,6 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import NotFound, RequestedRangeNotSatisfiable
-from werkzeug.http import parse_etags, parse_range_header
 from werkzeug.routing import PathConverter
 from werkzeug.utils import send_from_directory
 
@@ -25,8 +23,9 @@ from pages.errors import SiteNotFound
 from pages.hosts import host_of
 from pages.media_types import media_type
 from pages.model import Site
+from pages.web.conditions import Conditions
 from pages.web.context import services
-from pages.web.replies import not_found_page, page
+from pages.web.replies import method_not_allowed_page, not_found_page, page
 
 blueprint = Blueprint("serving", __name__)
 
@@ -62,9 +61,7 @@ class _Folder:
 def serve(path: str) -> Response:  # noqa: ARG001 - read undecoded, from the environ
     """Answer a visitor."""
     if request.method not in ("GET", "HEAD"):
-        response = page(405, "Method Not Allowed")
-        response.headers["Allow"] = "GET, HEAD"
-        return response
+        return method_not_allowed_page()
     try:
         site = services().registry.owner_of(host_of(request.environ.get("HTTP_HOST", "")))
     except (SiteNotFound, ValueError):
@@ -162,13 +159,15 @@ def _redirect_to_folder(path: str) -> Response:
 
 def _send(file: _File) -> Response:
     etag = f"{file.status.st_mtime_ns:x}-{file.status.st_size:x}"
-    environ = _with_true_conditions(request.environ, file.status, etag)
+    conditions = Conditions(request.environ, etag, int(file.status.st_mtime), file.status.st_size)
+    if conditions.failed():
+        return page(412, "Precondition Failed")
     try:
-        response = _stream(file, environ, conditional=True, etag=etag)
+        return _stream(file, conditions.environ(), conditional=True, etag=etag)
     except RequestedRangeNotSatisfiable as error:
         response = page(416, "Range Not Satisfiable")
         response.headers["Content-Range"] = f"bytes */{error.length}"
-    return response
+        return response
 
 
 def _send_error_page(file: _File) -> Response:
@@ -185,6 +184,7 @@ def _stream(file: _File, environ: dict[str, Any], *, conditional: bool, etag: st
         file.path,
         environ,
         mimetype=media_type(file.path),
+        download_name="-",  # For Content-Disposition, which is taken out again.
         conditional=conditional,
         etag=etag,
         last_modified=int(file.status.st_mtime),
@@ -197,27 +197,3 @@ def _stream(file: _File, environ: dict[str, Any], *, conditional: bool, etag: st
 def _tidy(headers: Headers) -> None:
     headers.pop("Content-Disposition", None)  # A page is shown, not offered under its own name.
     headers["X-Content-Type-Options"] = "nosniff"
-
-
-def _with_true_conditions(environ: dict[str, Any], status: os.stat_result, etag: str) -> dict[str, Any]:
-    """The request without those conditions that werkzeug would take for more than they say.
-
-    A rollback brings an older time back: only the very time that was handed out means "unchanged"
-    (as nginx has it), and ``If-None-Match`` goes before a date and before ``Range`` (RFC 9110, 13.2.2).
-    A ``Range`` that is malformed, not for bytes or for several pieces is ignored, as it may be.
-    """
-    environ = dict(environ)
-    modified = formatdate(int(status.st_mtime), usegmt=True)
-    none_match = environ.get("HTTP_IF_NONE_MATCH")
-    if none_match is not None or environ.get("HTTP_IF_MODIFIED_SINCE") != modified:
-        environ.pop("HTTP_IF_MODIFIED_SINCE", None)
-    unchanged = none_match is not None and parse_etags(none_match).contains_weak(etag)
-    unchanged = unchanged or "HTTP_IF_MODIFIED_SINCE" in environ
-    if "HTTP_RANGE" in environ:
-        wanted = parse_range_header(environ["HTTP_RANGE"])
-        single = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1
-        current = environ.get("HTTP_IF_RANGE", modified) in (modified, f'"{etag}"')
-        if unchanged or not single or not current or environ["REQUEST_METHOD"] != "GET":
-            environ.pop("HTTP_RANGE")
-            environ.pop("HTTP_IF_RANGE", None)
-    return environ
