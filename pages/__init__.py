@@ -9,7 +9,7 @@ The layers; a module imports only from those below it (a test holds it)::
     services
     recovery  upkeep
     publish   backups
-    trees     staging   registry   database
+    trees     staging   roots   registry   database
     tables
     history   archive   files   paths   config   passwords   media_types
     model     hosts

@@ -7,7 +7,6 @@ site and a work folder that start-up clears; after it, ``settle`` finishes the s
 
 import logging
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import Any
 
 from pages import files, history
 from pages.archive import Entry, Limits, archive_kind, read_archive, read_stored_archive
-from pages.archive.names import shown_name
 from pages.errors import (
     BadArchive,
     CheckpointBroken,
@@ -31,6 +29,7 @@ from pages.history import Histories
 from pages.model import Checkpoint, History, Site, is_name, timestamp
 from pages.paths import Paths
 from pages.registry import Registry
+from pages.roots import entries_of, files_below
 from pages.staging import Staging, below
 from pages.trees import Trees
 
@@ -122,7 +121,7 @@ class Publisher:
         with self._locked_site(site) as work:
             root = self._trees.live(site)
             warnings: list[str] = []
-            staging, archive = self._stage(work, _entries_of(root, warnings) if root else (), now)
+            staging, archive = self._stage(work, entries_of(root, warnings) if root else (), now)
             if not staging.files:
                 raise EmptySite()
             checkpoint = self._commit(work, site, staging, archive, now, "", "manual", description or "手动创建")
@@ -266,7 +265,7 @@ class Publisher:
         root = self._trees.live(site)
         if before.current is not None or root is None:
             return now
-        times = [os.lstat(root / path).st_mtime for path in _files_below(root)]
+        times = [os.lstat(root / path).st_mtime for path in files_below(root)]
         newest = max((time for time in times if time <= now.timestamp()), default=0)
         return max(now, datetime.fromtimestamp(int(newest) + 1).astimezone())
 
@@ -330,39 +329,3 @@ def _index_warnings(index: str, paths: dict[str, Any]) -> list[str]:
         return [f"没有找到首页 {index}，访问站点根路径会得到 404"]
     folder = os.path.dirname(min(elsewhere, key=lambda path: (path.count("/"), path)))
     return [f"首页 {index} 不在根目录，而在文件夹 {folder} 中；部署时加上表单字段 root={folder} 可将其作为站点根目录"]
-
-
-def _entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
-    """What a folder on disk holds, as an archive's entries; what cannot be served is left out."""
-    for path, is_folder, status in _walk(root, ""):
-        name = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        if not (is_folder or stat.S_ISREG(status.st_mode)):
-            warnings.append(f"已略过符号链接或特殊文件: {shown_name(name)}")
-            continue
-        if path != name:
-            warnings.append(f"已略过名称不是 UTF-8 的文件: {shown_name(name)}")
-            continue
-        content = iter(()) if is_folder else _content_of(root / path)
-        yield Entry(path, is_folder, content, status.st_mtime_ns)
-
-
-def _walk(root: Path, below_root: str) -> Iterator[tuple[str, bool, os.stat_result]]:
-    """(path, is it a folder, its status) of all below a folder, sorted, no link followed."""
-    with os.scandir(root / below_root) as listing:
-        found = sorted(listing, key=lambda item: item.name)
-    for item in found:
-        path = f"{below_root}/{item.name}" if below_root else item.name
-        is_folder = item.is_dir(follow_symlinks=False)
-        yield path, is_folder, item.stat(follow_symlinks=False)
-        if is_folder:
-            yield from _walk(root, path)
-
-
-def _files_below(root: Path) -> Iterator[str]:
-    return (path for path, is_folder, _ in _walk(root, "") if not is_folder)
-
-
-def _content_of(path: Path) -> Iterator[bytes]:
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        while chunk := file.read(256 * 1024):
-            yield chunk

@@ -4,19 +4,17 @@ The standard library's reader takes damage for the end and links for files (cont
 POSIX.1-2017 pax and GNU tar's manual for the layout). Nothing is held but one header and one chunk.
 """
 
-import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
-from pages.archive.entry import CHUNK_BYTES, Entry, Limits
+from pages.archive.entry import Entry, Limits
+from pages.archive.gunzip import Gunzip
 from pages.archive.names import judged_path, shown_name
 from pages.errors import BadArchive, TooLarge
 
 _BLOCK = 512
 _MAX_EXTENSION_BYTES = 64 * 1024
 _MAX_GLOBAL_HEADERS = 100
-_MAX_EMPTY_MEMBERS = 1000
-_MAX_PADDING_BYTES = 64 * 1024 * 1024
 _MAX_OCTAL_SIZE = 0o77777777777
 
 _FILES, _FOLDER = (b"0", b"\0", b"7"), b"5"
@@ -51,7 +49,7 @@ def read_tar_gz(file: BinaryIO, limits: Limits, judge: Callable[[str], str] = ju
     ``judge`` makes a safe path of an entry's name. Raises ``BadArchive`` for the first thing that is
     wrong, ``TooLarge`` when there are more than ``limits.max_files`` entries.
     """
-    stream = _Gunzip(file)
+    stream = Gunzip(file)
     count = 0
     names = _Extensions()
     while (header := _next_header(stream)) is not None:
@@ -72,7 +70,7 @@ def read_tar_gz(file: BinaryIO, limits: Limits, judge: Callable[[str], str] = ju
     stream.expect_only_zeros()
 
 
-def _entry(name: str, size: int, kind: bytes, stream: "_Gunzip", judge: Callable[[str], str]) -> Entry:
+def _entry(name: str, size: int, kind: bytes, stream: Gunzip, judge: Callable[[str], str]) -> Entry:
     shown = shown_name(name)
     if kind not in (*_FILES, _FOLDER):
         raise BadArchive(f"不允许{_REFUSED_TYPES.get(kind, '此类条目')}: {shown}")
@@ -85,7 +83,7 @@ def _entry(name: str, size: int, kind: bytes, stream: "_Gunzip", judge: Callable
     return Entry(path, is_folder, stream.chunks(size))
 
 
-def _next_header(stream: "_Gunzip") -> _Header | None:
+def _next_header(stream: Gunzip) -> _Header | None:
     """The next header; None at the two zero blocks that end a tar."""
     block = stream.exactly(_BLOCK)
     if not any(block):
@@ -134,7 +132,7 @@ class _Extensions:
     def pending(self) -> bool:
         return self._long_name is not None or self._pax is not None
 
-    def read(self, header: _Header, stream: "_Gunzip") -> None:
+    def read(self, header: _Header, stream: Gunzip) -> None:
         """Take in one extension header's content."""
         if header.size > _MAX_EXTENSION_BYTES:
             raise BadArchive("扩展头过大")
@@ -211,76 +209,3 @@ def _refuse_pax_key(key: bytes, value: bytes) -> None:
     # bsdtar in the C locale declares names BINARY and means the bytes on disk, which have to be UTF-8.
     if key in (b"hdrcharset", b"charset") and value not in (b"ISO-IR 10646 2000 UTF-8", b"BINARY"):
         raise BadArchive("PAX 字符集不是 UTF-8")
-
-
-class _Gunzip:
-    """A stream of gzip members as one stream of bytes, each member's CRC and length checked."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        file.seek(0)
-        self._file = file
-        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        self._packed = b""
-        self._unpacked = b""
-        self._at = 0
-        self._empty_members = 0
-        self._ended = False
-
-    def exactly(self, length: int) -> bytes:
-        """The next ``length`` bytes; ``BadArchive`` when the stream ends before."""
-        return b"".join(self.chunks(length))
-
-    def chunks(self, length: int) -> Iterator[bytes]:
-        """The next ``length`` bytes in pieces of bounded size."""
-        while length:
-            if self._at == len(self._unpacked) and not self._fill():
-                raise BadArchive("tar 被截断")
-            chunk = self._unpacked[self._at : self._at + length]
-            self._at += len(chunk)
-            length -= len(chunk)
-            yield chunk
-
-    def expect_only_zeros(self) -> None:
-        """The rest of the stream must be padding."""
-        padding = 0
-        while self._at < len(self._unpacked) or self._fill():
-            rest = self._unpacked[self._at :]
-            self._at = len(self._unpacked)
-            padding += len(rest)
-            if any(rest) or padding > _MAX_PADDING_BYTES:
-                raise BadArchive("tar 结束后有多余数据")
-
-    def _fill(self) -> bool:
-        """Inflate some more; False at the end of the last member."""
-        while not self._ended:
-            if not self._packed:
-                self._packed = self._file.read(CHUNK_BYTES)
-                if not self._packed:
-                    raise BadArchive("gzip 数据被截断")
-            try:
-                chunk = self._inflater.decompress(self._packed, CHUNK_BYTES * 4)
-            except zlib.error as error:
-                raise BadArchive("gzip 数据损坏或校验失败") from error
-            self._packed = self._inflater.unconsumed_tail
-            if self._inflater.eof:
-                self._next_member(self._inflater.unused_data, empty=not chunk)
-            if chunk:
-                self._unpacked, self._at = chunk, 0
-                return True
-        return False
-
-    def _next_member(self, rest: bytes, *, empty: bool) -> None:
-        """After a member's end: another member, or zeros to the end of the file."""
-        rest = rest or self._file.read(CHUNK_BYTES)
-        if rest[:1] == b"\x1f":
-            self._empty_members += empty
-            if self._empty_members > _MAX_EMPTY_MEMBERS:
-                raise BadArchive("gzip 空成员过多")
-            self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            self._packed = rest
-            return
-        self._ended = True
-        while rest:
-            if any(rest):
-                raise BadArchive("gzip 数据后有多余内容")
-            rest = self._file.read(CHUNK_BYTES)

@@ -7,7 +7,7 @@ nginx has it); werkzeug takes any later one for it. It also judges ``Range`` bef
 from email.utils import formatdate
 from typing import Any
 
-from werkzeug.http import parse_etags, parse_range_header
+from werkzeug.http import parse_date, parse_etags, parse_range_header
 
 _NAMES = (
     "HTTP_IF_MATCH",
@@ -34,8 +34,8 @@ class Conditions:
         if "HTTP_IF_MATCH" in self._sent:
             wanted = parse_etags(self._sent["HTTP_IF_MATCH"])
             return not (wanted.star_tag or wanted.is_strong(self._etag))
-        since = self._sent.get("HTTP_IF_UNMODIFIED_SINCE")
-        return since is not None and since != self._modified()
+        since = parse_date(self._sent.get("HTTP_IF_UNMODIFIED_SINCE"))
+        return since is not None and self._mtime > since.timestamp()
 
     def environ(self) -> dict[str, Any]:
         """The request's environ with what is left for werkzeug to answer: 304, 206, 416 or all of it."""
@@ -61,8 +61,10 @@ class Conditions:
         """
         if self._environ["REQUEST_METHOD"] != "GET" or "HTTP_RANGE" not in self._sent:
             return None
-        if self._sent.get("HTTP_IF_RANGE", self._modified()) not in (self._modified(), f'"{self._etag}"'):
-            return None
+        validators = (self._modified(), f'"{self._etag}"')
+        for name in ("HTTP_IF_RANGE", "HTTP_IF_UNMODIFIED_SINCE"):
+            if self._sent.get(name, validators[0]) not in validators:
+                return None
         wanted = parse_range_header(self._sent["HTTP_RANGE"])
         if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
             return None

@@ -1,0 +1,46 @@
+"""A folder on disk read as an archive is: for a checkpoint of a root as it is now."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pages.archive import Entry
+from pages.archive.names import shown_name
+
+
+def entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
+    """What a folder on disk holds, as an archive's entries; what cannot be served is left out."""
+    for path, is_folder, status in _walk(root, ""):
+        name = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if not (is_folder or stat.S_ISREG(status.st_mode)):
+            warnings.append(f"已略过符号链接或特殊文件: {shown_name(name)}")
+            continue
+        if path != name:
+            warnings.append(f"已略过名称不是 UTF-8 的文件: {shown_name(name)}")
+            continue
+        content = iter(()) if is_folder else _content_of(root / path)
+        yield Entry(path, is_folder, content, status.st_mtime_ns)
+
+
+def _walk(root: Path, below_root: str) -> Iterator[tuple[str, bool, os.stat_result]]:
+    """(path, is it a folder, its status) of all below a folder, sorted, no link followed."""
+    with os.scandir(root / below_root) as listing:
+        found = sorted(listing, key=lambda item: item.name)
+    for item in found:
+        path = f"{below_root}/{item.name}" if below_root else item.name
+        is_folder = item.is_dir(follow_symlinks=False)
+        yield path, is_folder, item.stat(follow_symlinks=False)
+        if is_folder:
+            yield from _walk(root, path)
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """The path of everything below a folder that is not a folder itself."""
+    return (path for path, is_folder, _ in _walk(root, "") if not is_folder)
+
+
+def _content_of(path: Path) -> Iterator[bytes]:
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+        while chunk := file.read(256 * 1024):
+            yield chunk
