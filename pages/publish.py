@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pages import files, history
-from pages.archive import Entry, Limits, archive_kind, read_archive, read_stored_archive
+from pages.archive import Limits, archive_kind, read_archive, read_stored_archive
 from pages.errors import (
     BadArchive,
     CheckpointBroken,
