@@ -10,7 +10,6 @@ The layers; a module imports only from those below it (a test holds it)::
     recovery  upkeep
     publish   backups
     trees     staging   roots   registry   database
-    tables
     history   archive   files   paths   config   passwords   media_types
     model     hosts
     errors

@@ -17,17 +17,17 @@ import psycopg2
 import pytest
 from postgres import PASSWORD, USER, Postgres, find_binary
 
-from pages import tables
 from pages.database import (
-    NOT_A_URL,
     PgDumpUnavailable,
     check_export,
+    document,
     dump,
     export_tables,
     import_tables,
     load_dump,
     parse_url,
 )
+from pages.database.url import NOT_A_URL
 from pages.errors import OperationFailed
 
 NASTY = r"""
@@ -627,14 +627,14 @@ def test_an_export_of_an_empty_database_is_whole_and_can_be_put_back(
 
 def test_an_export_shows_one_moment(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     execute(database, "CREATE TABLE a (n int); CREATE TABLE b (n int); INSERT INTO a VALUES (1)")
-    write_rows = tables._write_rows
+    write_rows = document._write_rows
 
     def write_and_disturb(*arguments: object) -> int:
         written = write_rows(*arguments)
         execute(database, "INSERT INTO a VALUES (2); INSERT INTO b VALUES (2)")
         return written
 
-    monkeypatch.setattr(tables, "_write_rows", write_and_disturb)
+    monkeypatch.setattr(document, "_write_rows", write_and_disturb)
     export_tables(database, tmp_path / "it.json")
     assert check_export(tmp_path / "it.json") == 1
 
@@ -680,7 +680,7 @@ def test_an_export_that_fails_half_way_leaves_no_file(
         next(rows)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tables, "_write_rows", full)
+    monkeypatch.setattr(document, "_write_rows", full)
     with pytest.raises(OperationFailed, match="No space left"):
         export_tables(nasty, tmp_path / "it.json")
     assert list(tmp_path.iterdir()) == []
