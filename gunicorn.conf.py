@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from functools import partial
 
 
@@ -29,6 +30,7 @@ def _load_config():
 sys.path.insert(0, os.getcwd())
 _forget_pages()
 _config = _load_config()
+_settings = asdict(_config)
 _forget_pages()
 
 bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
@@ -55,6 +57,13 @@ accesslog = "-"
 access_log_format = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)sms "%(a)s"'
 # Only X-Forwarded-* of proxies named in trusted_proxies count, and those are read by the application.
 forwarded_allow_ips = ""
+
+
+def post_fork(server, worker):
+    """In a new worker: it goes by the settings that were checked, whatever is on disk by now."""
+    from pages.config import pin
+
+    pin(_settings)
 
 
 def _pages(command):

@@ -101,6 +101,23 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     return config
 
 
+_pinned: Config | None = None
+
+
+def pin(settings: Mapping[str, Any]) -> None:
+    """Fix what ``config_in_force`` answers in this process: the fields of a ``Config``."""
+    global _pinned
+    _pinned = Config(**settings)
+
+
+def config_in_force() -> Config:
+    """The settings that gunicorn's master checked at its start or last reload; else those on disk.
+
+    A worker that replaces a lost one must not come up with a file that is being edited.
+    """
+    return _pinned or load_config()
+
+
 def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         # "utf-8-sig": Windows' editors put a byte order mark first.
@@ -176,6 +193,8 @@ def _parsed(key: str, text: str) -> Any:
 
 def _typed(key: str, value: Any, name: str) -> Any:
     kind = _SETTINGS[key].type
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{name} must not hold a NUL character.")
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -195,7 +214,7 @@ def _typed(key: str, value: Any, name: str) -> Any:
 def _check(config: Config) -> None:
     """Refuse values that have the right type and cannot work."""
     _require(1 <= config.port <= 65535, "port", "must be from 1 to 65535")
-    _require(config.host, "host", "must not be empty")
+    _require(_is_address(config.host), "host", "must be an IP address or a host name, without a port")
     _require(
         config.environment in ("development", "production"), "environment", 'must be "development" or "production"'
     )
@@ -240,6 +259,17 @@ def _canonical_host(host: str) -> str:
         return canonical_domain(host)
     except ValueError:
         raise ConfigError(f"admin_hosts (or PAGES_ADMIN_HOSTS) holds {host!r}, which is no host name.") from None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            canonical_domain(host)
+        except ValueError:
+            return False
+    return True
 
 
 def _is_network(text: str) -> bool:

@@ -7,13 +7,16 @@ made in a work folder that its process holds locked, so the next start can tell 
 import ctypes
 import errno
 import fcntl
+import logging
 import os
 import secrets
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, NamedTuple
+
+log = logging.getLogger(__name__)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD = -100
@@ -76,20 +79,33 @@ def exchange(first: Path, second: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a file, link or folder; that some of it is gone already is no error."""
-    try:
-        if path.is_symlink() or not path.is_dir():
-            path.unlink()
-        else:
-            # Somebody else may be emptying the same folder: what is gone is gone.
-            shutil.rmtree(path, onerror=_ignore_missing)
-    except FileNotFoundError:
-        pass
+    """Delete a file, link or folder; that some of it is gone already is no error.
+
+    Unlike ``shutil.rmtree`` this holds no descriptor for each level: trees may be 500 levels deep, and
+    all threads of a process share 1,024.
+    """
+    folders = [path]
+    for folder in folders:
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except NotADirectoryError:
+            entries = []
+        except FileNotFoundError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+            else:
+                _unless_missing(os.unlink, entry.path)
+    for folder in reversed(folders):
+        is_folder = folder.is_dir() and not folder.is_symlink()
+        _unless_missing(os.rmdir if is_folder else os.unlink, folder)
 
 
-def _ignore_missing(_function: object, _path: str, info: tuple[type, BaseException, object]) -> None:
-    if not isinstance(info[1], FileNotFoundError):
-        raise info[1]
+def _unless_missing(remove: Callable[[Any], None], path: Any) -> None:
+    with suppress(FileNotFoundError):
+        remove(path)
 
 
 @contextmanager
@@ -180,6 +196,10 @@ class Work:
             exchange(temporary, path)  # A folder stood there: it goes with the work folder.
         fsync_folder(path.parent)
 
+    def intend(self, what: str) -> None:
+        """Tell recovery what is about to be put in place, switched to or taken away."""
+        (self.path / "intent").write_text(what, encoding="utf-8")
+
     def discard(self, path: Path) -> None:
         """Take ``path`` away in one step; it is deleted when the work is over, after all locks."""
         try:
@@ -190,6 +210,14 @@ class Work:
             if error.errno != errno.EXDEV:
                 raise
             remove_tree(path)  # Somebody mounted another disk there.
+
+
+class Abandoned(NamedTuple):
+    """A work folder whose process is dead: what it was about, and what it had set out to do."""
+
+    path: Path
+    note: str
+    intent: str
 
 
 class Workshop:
@@ -209,8 +237,9 @@ class Workshop:
         finally:
             try:
                 remove_tree(path)
-            finally:
-                os.close(descriptor)
+            except OSError as error:  # What was to be done is done: the next start clears the rest.
+                log.warning("The work folder %s cannot be removed: %s", path, error)
+            os.close(descriptor)
 
     def _new_folder(self) -> tuple[Path, int]:
         while True:
@@ -218,14 +247,18 @@ class Workshop:
             self.folder.mkdir(exist_ok=True)
             path.mkdir()
             # Between the two lines a recovery may take the folder for a dead one: then a new one.
-            descriptor = _open_and_lock(path)
+            try:
+                descriptor = _open_and_lock(path)
+            except OSError:
+                path.rmdir()
+                raise
             if descriptor is not None:
                 return path, descriptor
 
     @contextmanager
-    def abandoned(self) -> Iterator[list[tuple[Path, str]]]:
-        """The work folders whose process is dead, each with its note; removed at the end."""
-        found: list[tuple[Path, str]] = []
+    def abandoned(self) -> Iterator[list[Abandoned]]:
+        """The work folders whose process is dead; removed at the end."""
+        found: list[Abandoned] = []
         descriptors = []
         try:
             for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
@@ -235,10 +268,10 @@ class Workshop:
                 descriptor = _open_and_lock(path)
                 if descriptor is not None:
                     descriptors.append(descriptor)
-                    found.append((path, _note(path)))
+                    found.append(Abandoned(path, _text(path / "note"), _text(path / "intent")))
             yield found
-            for path, _ in found:
-                remove_tree(path)
+            for work in found:
+                remove_tree(work.path)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -256,8 +289,8 @@ def _open_and_lock(path: Path) -> int | None:
     return None
 
 
-def _note(path: Path) -> str:
+def _text(path: Path) -> str:
     try:
-        return (path / "note").read_text(encoding="utf-8")
-    except OSError:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
         return ""

@@ -92,13 +92,6 @@ class Histories:
         work.discard(self.archive(site, checkpoint_id))
         work.discard(self._paths.manifest(site.username, site.id, checkpoint_id))
 
-    def discard_unlisted(self, work: Work, site: Site, history: History) -> None:
-        """Take away what a deploy stored that did not come to its commit."""
-        listed = {checkpoint.id for checkpoint in history.checkpoints}
-        stored = {*self.archive_ids(site), *_ids_in(self._paths.manifests(site.username, site.id), ".json")}
-        for checkpoint_id in stored - listed:
-            self.discard(work, site, checkpoint_id)
-
 
 def _check(history: History, site: Site) -> None:
     """``ValueError`` for what no ``metadata.json`` of this site says; names and times are relied on."""
@@ -108,8 +101,13 @@ def _check(history: History, site: Site) -> None:
     for checkpoint in history.checkpoints:
         datetime.fromisoformat(checkpoint.created_at)
         datetime.strptime(checkpoint.id[:15], _ID_TIME)
-        if not _ID.fullmatch(checkpoint.id):
+        if not is_checkpoint_id(checkpoint.id):
             raise ValueError("a checkpoint's id has not its form")
+
+
+def is_checkpoint_id(text: str) -> bool:
+    """Has this the form of a checkpoint's id?"""
+    return _ID.fullmatch(text) is not None
 
 
 def content_digest(folders: tuple[str, ...], files: Mapping[str, tuple[int, str, int]]) -> str:

@@ -7,7 +7,6 @@ import idna
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DOTS = (".", "\u3002", "\uff0e", "\uff61")  # What UTS 46 takes for a dot.
-_PORT = re.compile(r":[0-9]{1,5}\Z")
 
 
 def canonical_domain(text: str) -> str:
@@ -39,7 +38,9 @@ def host_of(netloc: str) -> str:
 
     ``netloc`` is as WSGI gives it, Latin-1: bytes beyond ASCII are read as the UTF-8 they must be.
     """
-    host = _PORT.sub("", netloc)
+    host, _, port = netloc.partition(":")
+    if port and not (port.isascii() and port.isdigit() and int(port[:6]) <= 65535):
+        raise ValueError("端口无效")
     if not host.isascii():
         host = host.encode("latin-1").decode("utf-8")
     return canonical_domain(host)

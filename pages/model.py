@@ -1,5 +1,6 @@
 """Site and Checkpoint, and what a request may say of them: past a constructor every value is valid."""
 
+import codecs
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -78,15 +79,19 @@ def is_name(text: str) -> bool:
 def site_from_record(record: bytes, username: str, site_id: str) -> Site:
     """A site as its record says; ``ValueError`` with the reason when the record is broken."""
     try:
-        fields = msgspec.json.decode(record)
+        fields = msgspec.json.decode(record.removeprefix(codecs.BOM_UTF8))
         if not isinstance(fields, dict):
             raise ValueError("不是 JSON 对象")
         site = msgspec.convert({"index": "index.html", "enabled": True, **fields}, Site)
         if (site.username, site.id) != (username, site_id):
             raise ValueError(f"username 和 id 必须与文件位置一致: {username}/{site_id}")
-        for value in (site.created_at, site.updated_at):
-            datetime.fromisoformat(value)
-        return msgspec.structs.replace(site, domain=_domain(site.domain), index=_index(site.index))
+        return msgspec.structs.replace(
+            site,
+            domain=_domain(site.domain),
+            index=_index(site.index),
+            created_at=_with_offset(site.created_at),
+            updated_at=_with_offset(site.updated_at),
+        )
     except (msgspec.MsgspecError, InvalidField, RecursionError) as error:
         raise ValueError(str(error)) from error
 
@@ -120,9 +125,15 @@ def checkpoint_description(body: Mapping[str, Any]) -> str | None:
 
 def page_number(name: str, text: str) -> int:
     """A ``limit`` or ``offset`` of a list."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise InvalidField(name, "必须是非负整数")
     return int(text)
+
+
+def _with_offset(text: str) -> str:
+    """An ISO 8601 time as it is; one written without an offset is local time."""
+    time = datetime.fromisoformat(text)
+    return timestamp(time) if time.tzinfo is None else text
 
 
 def _refuse_unknown(body: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -31,6 +31,7 @@ class Paths:
         self.work = data_dir / "work"
         self.registry_lock = data_dir / "locks" / "registry"
         self.recovery_lock = data_dir / "locks" / "recovery"
+        self.first_start = data_dir / "locks" / "first-start"
         self.restart_lock = data_dir / "locks" / "restart"
 
     def record(self, username: str, site_id: str) -> Path:

@@ -2,13 +2,13 @@
 
 Every way is the same (design, "The way of a deploy"): build beside, make durable, put in place,
 replace ``metadata.json`` (the commit), switch the root. Before the commit a crash leaves the old
-site and a work folder that start-up clears; after it, ``settle`` finishes the switch.
+site and a work folder that start-up clears; after it, ``finish`` completes the switch.
 """
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from pages.errors import (
     SiteNotFound,
 )
 from pages.files import Work, Workshop
-from pages.history import Histories
+from pages.history import Histories, is_checkpoint_id
 from pages.model import Checkpoint, History, Site, is_name, timestamp
 from pages.paths import Paths
 from pages.registry import Registry
@@ -65,11 +65,11 @@ class Publisher:
 
     # --- Sites ------------------------------------------------------------------------------
 
-    def create(self, fields: dict[str, Any], now: datetime) -> Site:
-        """Register a site with an empty root: ``SiteExists``, ``DomainTaken``."""
+    def create(self, fields: dict[str, Any], now: datetime, reserved: Collection[str] = ()) -> Site:
+        """Register a site with an empty root: ``SiteExists``, ``DomainTaken`` (also for ``reserved`` ones)."""
         site = Site(**fields, created_at=timestamp(now), updated_at=timestamp(now))
         with self._changing(site.username, site.id) as work, self._registry.locked():
-            self._registry.check_free(site)
+            self._registry.check_free(site, reserved)
             self._clear_versions(work, site.username, site.id)  # Left by a deletion cut short.
             try:
                 self._make_ready(work, site)
@@ -89,7 +89,6 @@ class Publisher:
         with self._changing(username, site_id) as work, self._registry.locked():
             self._registry.remove(work, username, site_id)
             self._clear_away(work, username, site_id)
-            self._paths.site_lock(username, site_id).unlink(missing_ok=True)
 
     # --- Versions ---------------------------------------------------------------------------
 
@@ -133,6 +132,7 @@ class Publisher:
             before = self._histories.read(site)
             checkpoint = self._histories.get(site, checkpoint_id)
             tree = self._tree_of(work, site, checkpoint)
+            work.intend(checkpoint_id)
             self._histories.write(work, history.with_current(before, checkpoint_id, now))
             self._trees.switch(work, site, tree)
 
@@ -143,34 +143,42 @@ class Publisher:
             self._histories.get(site, checkpoint_id)
             if before.current == checkpoint_id:
                 raise CheckpointInUse()
+            work.intend(checkpoint_id)
             self._histories.write(work, history.without_checkpoint(before, checkpoint_id, now))
-            self._histories.discard(work, site, checkpoint_id)
-            self._trees.discard(work, site, checkpoint_id)
+            self._discard_version(work, site, checkpoint_id)
 
     # --- Recovery ---------------------------------------------------------------------------
 
-    def settle(self, work: Work, username: str, site_id: str) -> None:
-        """Finish what was cut short on this site; the caller holds its lock.
+    def finish(self, username: str, site_id: str, intended: str) -> None:
+        """Finish or clear what a dead process had begun on this site.
 
-        What ``metadata.json`` says is made true; what no record or metadata knows is cleared away.
+        ``intended`` is the checkpoint it was about to commit, to switch to or to delete, if any.
         """
-        try:
-            site = self._registry.get(username, site_id)
-        except SiteNotFound:
-            self._clear_away(work, username, site_id)
-            return
+        with self._changing(username, site_id) as work:
+            try:
+                site = self._registry.get(username, site_id)
+            except SiteNotFound:
+                self._clear_away(work, username, site_id)
+                return
+            known = self._histories.read(site)
+            if is_checkpoint_id(intended) and intended not in {c.id for c in known.checkpoints}:
+                self._discard_version(work, site, intended)
+            # Committed: then even a root of an operator's own was about to be replaced.
+            self._settle(work, site, own_root=known.current != intended)
+
+    def _settle(self, work: Work, site: Site, *, own_root: bool = True) -> None:
+        """Make true what ``metadata.json`` says; the caller holds the site's lock."""
         known = self._histories.read(site)
-        self._histories.discard_unlisted(work, site, known)
         self._make_ready(work, site)
-        if not self._trees.is_settled(site, known.current) and known.current is not None:
+        if known.current is not None and not self._trees.is_settled(site, known.current, own_root=own_root):
             try:
                 tree = self._tree_of(work, site, self._histories.get(site, known.current))
                 self._trees.switch(work, site, tree)
             except (CheckpointBroken, CheckpointNotFound):
                 log.error(
                     "Site %s/%s: its current checkpoint %s cannot be unpacked; deploy again or check out another one.",
-                    username,
-                    site_id,
+                    site.username,
+                    site.id,
                     known.current,
                 )
 
@@ -188,7 +196,18 @@ class Publisher:
             self._workshop.work(note=f"{username}/{site_id}") as work,
             self._registry.site_locked(username, site_id),
         ):
-            yield work
+            try:
+                yield work
+            finally:
+                if not self._paths.record(username, site_id).exists():
+                    self._remove_lock(username, site_id)
+
+    def _remove_lock(self, username: str, site_id: str) -> None:
+        """The lock of a site that is none; the caller holds it."""
+        path = self._paths.site_lock(username, site_id)
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
 
     @contextmanager
     def _locked_site(self, site: Site) -> Iterator[Work]:
@@ -199,7 +218,7 @@ class Publisher:
         with self._changing(site.username, site.id) as work:
             if self._registry.get(site.username, site.id).created_at != site.created_at:
                 raise SiteNotFound()
-            self.settle(work, site.username, site.id)
+            self._settle(work, site)
             yield work
 
     def ensure_settled(self, site: Site) -> None:
@@ -251,11 +270,22 @@ class Publisher:
             description=description,
         )
         files.sync_file_system(archive)
-        self._histories.store(work, site, checkpoint_id, archive, manifest)
-        tree = self._trees.place(work, site, staging.tree, checkpoint_id)
-        self._histories.write(work, history.with_checkpoint(before, checkpoint))
+        work.intend(checkpoint_id)
+        try:
+            self._histories.store(work, site, checkpoint_id, archive, manifest)
+            tree = self._trees.place(work, site, staging.tree, checkpoint_id)
+            self._histories.write(work, history.with_checkpoint(before, checkpoint))
+        except OSError:
+            # The write may have failed after its rename: then the checkpoint is there, and stays.
+            if self._histories.read(site).current != checkpoint_id:
+                self._discard_version(work, site, checkpoint_id)
+            raise
         self._trees.switch(work, site, tree)
         return checkpoint
+
+    def _discard_version(self, work: Work, site: Site, checkpoint_id: str) -> None:
+        self._histories.discard(work, site, checkpoint_id)
+        self._trees.discard(work, site, checkpoint_id)
 
     def _after_root(self, site: Site, before: History, now: datetime) -> datetime:
         """``now``, or just after the newest file of a root that is no checkpoint's.

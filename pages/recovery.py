@@ -1,15 +1,16 @@
 """Starting: finish or clear what a crash cut short; on a first start, put up the welcome site."""
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 from importlib.resources import files as package_files
 
 from pages import files
-from pages.errors import ConfigError, PagesError
+from pages.errors import ConfigError, PagesError, SiteExists
 from pages.files import Workshop
+from pages.model import is_name
 from pages.paths import FOLDERS, Paths
 from pages.publish import Publisher
-from pages.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -17,21 +18,23 @@ _WAIT_SECONDS = 600.0
 _WELCOME = {"id": "default", "username": "default", "domain": "localhost", "index": "index.html", "enabled": True}
 
 
-def recover(paths: Paths, workshop: Workshop, registry: Registry, publisher: Publisher, now: datetime) -> None:
+def recover(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetime) -> None:
     """Make the data folder ready to serve; run by every process before its first request.
 
     The work grows with what was under way at a crash, not with the number of sites. Several
     processes may start at once: one recovers, the others wait for it.
     """
     with files.lock(paths.recovery_lock, _WAIT_SECONDS):
-        is_new = not paths.registry.exists()
+        is_new = not paths.registry.exists() or paths.first_start.exists()
         for folder in FOLDERS:
             if folder != "registry":
                 (paths.data / folder).mkdir(exist_ok=True)
         _check_one_file_system(paths)
-        _finish_abandoned(workshop, registry, publisher)
+        _finish_abandoned(workshop, publisher)
         if is_new:
+            paths.first_start.touch()  # Until all of it is done.
             _put_up_welcome(paths, workshop, publisher, now)
+            paths.first_start.unlink()
         paths.registry.mkdir(exist_ok=True)
 
 
@@ -44,23 +47,23 @@ def _check_one_file_system(paths: Paths) -> None:
             raise ConfigError(f"data_dir: {path} is on another file system than {paths.data}; all must be on one.")
 
 
-def _finish_abandoned(workshop: Workshop, registry: Registry, publisher: Publisher) -> None:
+def _finish_abandoned(workshop: Workshop, publisher: Publisher) -> None:
     with workshop.abandoned() as found:
-        for _, note in found:
-            username, slash, site_id = note.partition("/")
-            if not slash:
-                continue
-            log.warning("Site %s: finishing what was cut short", note)
+        for abandoned in found:
+            username, _, site_id = abandoned.note.partition("/")
+            if not (is_name(username) and is_name(site_id)):
+                continue  # It was about no site, or the file is damaged.
+            log.warning("Site %s: finishing what was cut short", abandoned.note)
             try:
-                with registry.site_locked(username, site_id), workshop.work() as work:
-                    publisher.settle(work, username, site_id)
+                publisher.finish(username, site_id, abandoned.intent)
             except PagesError as error:
-                log.error("Site %s: %s", note, error)
+                log.error("Site %s: %s", abandoned.note, error)
 
 
 def _put_up_welcome(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetime) -> None:
-    site = publisher.create(dict(_WELCOME), now)
+    with suppress(SiteExists):  # A first start that was cut short came this far.
+        publisher.create(dict(_WELCOME), now)
     page = (package_files("pages") / "welcome.html").read_bytes()
     with workshop.work() as work:
-        work.write(paths.site_root(site.username, site.id) / "index.html", page)
-    log.info("First start: the welcome site is on http://%s", site.domain)
+        work.write(paths.site_root("default", "default") / "index.html", page)
+    log.info("First start: the welcome site is on http://localhost")

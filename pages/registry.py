@@ -9,7 +9,7 @@ whenever it is cut short. Readers take no lock and see every change at once.
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,11 +108,11 @@ class Registry:
         except files.Busy:
             raise SiteBusy() from None
 
-    def check_free(self, site: Site) -> None:
+    def check_free(self, site: Site, reserved: Collection[str] = ()) -> None:
         """May this site be added? ``SiteExists`` or ``DomainTaken`` (the caller holds ``locked``)."""
         if self._paths.record(site.username, site.id).exists():
             raise SiteExists()
-        if self._holder(site.domain) is not None:
+        if site.domain in reserved or self._holder(site.domain) is not None:
             raise DomainTaken()
 
     def add(self, work: Work, site: Site) -> None:
@@ -232,11 +232,13 @@ class Registry:
         except (FileNotFoundError, NotADirectoryError):
             self._parsed.pop(path, None)
             raise SiteNotFound() from None
-        identity = (status.st_ino, status.st_mtime_ns, status.st_size)
+        except OSError as error:
+            raise SiteBroken(error.strerror or "无法读取") from None
+        identity = (status.st_ino, status.st_ctime_ns, status.st_size)
         known = self._parsed.get(path)
         if known is None or known[0] != identity:
             known = (identity, self._parse(path, username, site_id))
-            if time.time_ns() - status.st_mtime_ns > _RACY_NS:
+            if time.time_ns() - status.st_ctime_ns > _RACY_NS:
                 self._remember(path, known)
         if isinstance(known[1], SiteBroken):
             raise SiteBroken(known[1].reason)
@@ -258,7 +260,8 @@ class Registry:
             return SiteBroken(reason)
 
     def _problem(self, username: str, site_id: str, reason: str) -> Problem:
-        file = str(self._paths.record(username, site_id).relative_to(self._paths.data))
+        path = self._paths.record(username, site_id).relative_to(self._paths.data)
+        file = str(path).encode("utf-8", "backslashreplace").decode()
         log.error("The record %s is not in force: %s", file, reason)
         return Problem(file, reason)
 

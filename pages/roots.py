@@ -11,7 +11,7 @@ from pages.archive.names import shown_name
 
 def entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
     """What a folder on disk holds, as an archive's entries; what cannot be served is left out."""
-    for path, is_folder, status in _walk(root, ""):
+    for path, is_folder, status in _walk(root):
         name = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if not (is_folder or stat.S_ISREG(status.st_mode)):
             warnings.append(f"已略过符号链接或特殊文件: {shown_name(name)}")
@@ -23,21 +23,23 @@ def entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
         yield Entry(path, is_folder, content, status.st_mtime_ns)
 
 
-def _walk(root: Path, below_root: str) -> Iterator[tuple[str, bool, os.stat_result]]:
-    """(path, is it a folder, its status) of all below a folder, sorted, no link followed."""
-    with os.scandir(root / below_root) as listing:
-        found = sorted(listing, key=lambda item: item.name)
-    for item in found:
-        path = f"{below_root}/{item.name}" if below_root else item.name
-        is_folder = item.is_dir(follow_symlinks=False)
-        yield path, is_folder, item.stat(follow_symlinks=False)
-        if is_folder:
-            yield from _walk(root, path)
+def _walk(root: Path) -> Iterator[tuple[str, bool, os.stat_result]]:
+    """(path, is it a folder, its status) of all below a folder, no link followed; folders come first."""
+    folders = [""]
+    for folder in folders:
+        with os.scandir(root / folder) as listing:
+            found = sorted(listing, key=lambda item: item.name)
+        for item in found:
+            path = f"{folder}/{item.name}" if folder else item.name
+            is_folder = item.is_dir(follow_symlinks=False)
+            if is_folder:
+                folders.append(path)
+            yield path, is_folder, item.stat(follow_symlinks=False)
 
 
 def files_below(root: Path) -> Iterator[str]:
     """The path of everything below a folder that is not a folder itself."""
-    return (path for path, is_folder, _ in _walk(root, "") if not is_folder)
+    return (path for path, is_folder, _ in _walk(root) if not is_folder)
 
 
 def _content_of(path: Path) -> Iterator[bytes]:

@@ -39,7 +39,7 @@ class Services:
             self.paths.data.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"data_dir: {self.paths.data} cannot be used: {error.strerror}.") from None
-        recover(self.paths, self.workshop, self.registry, self.publisher, now())
+        recover(self.paths, self.workshop, self.publisher, now())
 
     def reload(self) -> list[Problem]:
         """Put what was changed by hand in force: domains, and the roots of new or restored records."""

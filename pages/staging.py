@@ -114,14 +114,16 @@ class Staging:
         return Manifest(self.digest(), tuple(self.folders), stamped)
 
     def _make_folder(self, path: str) -> None:
-        if path in self._made:
-            return
-        self._make_folder(os.path.dirname(path))
-        os.mkdir(self.tree / path, 0o755)
-        self._made.add(path)
-        self.folders.append(path)
-        if self._tar:
-            self._tar.add_folder(path)
+        missing = []
+        while path not in self._made:
+            missing.append(path)
+            path = os.path.dirname(path)
+        for folder in reversed(missing):
+            os.mkdir(self.tree / folder, 0o755)
+            self._made.add(folder)
+            self.folders.append(folder)
+            if self._tar:
+                self._tar.add_folder(folder)
 
     def _make_file(self, entry: Entry) -> None:
         target = self.tree / entry.path

@@ -35,13 +35,16 @@ class Trees:
         except OSError:  # Not a link: a folder that an operator put there.
             return root
 
-    def is_settled(self, site: Site, current: str | None) -> bool:
-        """Is the root what the metadata's ``current`` says, or what an operator put there himself?"""
+    def is_settled(self, site: Site, current: str | None, *, own_root: bool = True) -> bool:
+        """Is the root what the metadata's ``current`` says?
+
+        Or, with ``own_root``, what an operator put there: a folder or link of his own.
+        """
         tree = self.live(site)
         if tree is None or not tree.is_dir():
             return False
         if tree.parent != self._paths.trees(site.username, site.id):
-            return True
+            return own_root
         return _name_of(tree) == (current or _NO_CHECKPOINT)
 
     def make_initial(self, work: Work, site: Site) -> None:

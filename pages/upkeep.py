@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,14 +57,13 @@ class Upkeep:
         master = os.getppid()
         if environ.get("PAGES_MASTER_PID") != str(master):
             raise OperationFailed("the service does not run under gunicorn with this gunicorn.conf.py")
-        timer = threading.Timer(RESTART_DELAY_SECONDS, self._reload_workers, [master])
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=self._reload_workers, args=[master], daemon=True).start()
 
     def _reload_workers(self, master: int) -> None:
         try:
             with files.lock(self._paths.restart_lock, timeout=0):
+                time.sleep(RESTART_DELAY_SECONDS)
                 if os.getppid() == master:
                     os.kill(master, signal.SIGHUP)
         except files.Busy:
-            pass  # Another worker is sending the same signal.
+            pass  # It has been asked for already, less than three seconds ago.

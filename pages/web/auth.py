@@ -6,6 +6,7 @@ route, admin-only routes. Everything that is not a visitor's request is guarded,
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable
 from typing import TypeVar
@@ -67,10 +68,7 @@ def guard() -> Response | None:
     view = current_app.view_functions.get(request.endpoint or "")
     if view not in _open_to_all:
         # Not flask-httpauth's login_required: that lets OPTIONS through without credentials.
-        sent = request.authorization
-        g.user = None
-        if sent is not None and sent.type == "basic":
-            g.user = _auth.authenticate(_auth.get_auth(), None)
+        g.user = _auth.authenticate(_auth.get_auth(), None) if _sent_basic() else None
         if g.user is None:
             return _auth.auth_error_callback(401)  # type: ignore[no-any-return]
     if _is_cross_site():
@@ -80,6 +78,14 @@ def guard() -> Response | None:
     if view in _admin_only and not g.user.is_admin:
         raise Forbidden()
     return None
+
+
+def _sent_basic() -> bool:
+    """Are there Basic credentials? flask-httpauth takes those of any scheme for them."""
+    try:
+        return request.authorization is not None and request.authorization.type == "basic"
+    except ValueError:  # Not ASCII.
+        return False
 
 
 @_auth.error_handler  # type: ignore[untyped-decorator]
@@ -128,8 +134,7 @@ def _is_cross_site() -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return False
-    host = _host(_netloc(origin))
-    return host is None or host != _host(request.environ.get("HTTP_HOST", ""))
+    return not _netloc(origin) or _host(_netloc(origin)) != _host(request.environ.get("HTTP_HOST", ""))
 
 
 def _netloc(origin: str) -> str:
@@ -139,8 +144,9 @@ def _netloc(origin: str) -> str:
         return ""
 
 
-def _host(netloc: str) -> str | None:
+def _host(netloc: str) -> str:
+    """The host without its port; also of what can be no site's domain (``[::1]``, ``my_nas``)."""
     try:
         return host_of(netloc)
     except ValueError:
-        return None
+        return re.sub(r":[0-9]*\Z", "", netloc).lower()

@@ -34,7 +34,10 @@ class Conditions:
         if "HTTP_IF_MATCH" in self._sent:
             wanted = parse_etags(self._sent["HTTP_IF_MATCH"])
             return not (wanted.star_tag or wanted.is_strong(self._etag))
-        since = parse_date(self._sent.get("HTTP_IF_UNMODIFIED_SINCE"))
+        try:
+            since = parse_date(self._sent.get("HTTP_IF_UNMODIFIED_SINCE"))
+        except OverflowError:  # No time that anybody lives in.
+            return False
         return since is not None and self._mtime > since.timestamp()
 
     def environ(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pages.web.replies import failure, maintenance_failure, method_not_allowed_p
 log = logging.getLogger(__name__)
 
 _MESSAGES = {
-    400: "请求无效",
+    400: "请求无效或不完整",
     404: "接口不存在",
     405: "请求方法不允许",
     413: "请求体过大",
@@ -52,7 +52,11 @@ def _unexpected(error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         log.error("%s %s: %s", request.method, request.path, error)
         return _known(StorageFull())
+    if type(error).__module__ == "gunicorn.http.errors":  # While the body was read: a bad chunk, a cut.
+        return _answer(_MESSAGES[400], 400)
     log.exception("%s %s failed", request.method, request.path)
+    if is_maintenance():
+        return maintenance_failure("操作失败", 500, PagesError.message)
     return _answer(PagesError.message, PagesError.status)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response, g
 from werkzeug.exceptions import UnsupportedMediaType
 
-from pages.errors import BadRequest, OperationFailed
+from pages.errors import BadRequest, OperationFailed, TooLarge
 from pages.web.auth import admin_only
 from pages.web.context import config, services
 from pages.web.replies import maintenance_failure, maintenance_success
@@ -19,7 +19,7 @@ blueprint = Blueprint("maintenance", __name__)
 def maintain() -> Response:
     try:
         action = json_object().get("action")
-    except (BadRequest, UnsupportedMediaType):
+    except (BadRequest, TooLarge, UnsupportedMediaType):
         action = None
     if not isinstance(action, str) or action not in _ACTIONS:
         return maintenance_failure("无效的操作类型", 400)

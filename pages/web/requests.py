@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -21,12 +22,18 @@ _FORM_OVERHEAD_BYTES = 1024 * 1024
 _MAX_FILE_NAME = 255
 _DRAIN_BYTES = 32 * 1024 * 1024
 _DRAIN_SECONDS = 5.0
+_DRAIN_PAUSE_SECONDS = 1.0
 
 
 class PagesRequest(Request):
     """A request whose uploaded files go where the view says, instead of to memory and ``/tmp``."""
 
     new_upload: Callable[[], IO[bytes]] | None = None
+
+    def __init__(self, environ: Any, *args: Any, **kwargs: Any) -> None:
+        # An offer to change the protocol may be ignored (RFC 9110, 7.8); werkzeug would route it apart.
+        environ.pop("HTTP_UPGRADE", None)
+        super().__init__(environ, *args, **kwargs)
 
     def _get_file_stream(
         self,
@@ -61,10 +68,13 @@ def json_object(optional: bool = False) -> dict[str, Any]:
     Raises ``UnsupportedMediaType`` unless the body is declared JSON (a form that a browser sends
     across sites cannot be), ``BadRequest`` when it is none, ``TooLarge`` over 1 MiB.
     """
+    request.max_content_length = MAX_JSON_BYTES + 1  # A chunked body is cut there, silently.
     try:
         data = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise TooLarge(f"请求体超过上限 {MAX_JSON_BYTES} 字节") from None
+        data = bytes(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise TooLarge(f"请求体超过上限 {MAX_JSON_BYTES} 字节")
     if optional and not data:
         return {}
     if not request.is_json:
@@ -110,16 +120,20 @@ def drain_refused(response: Response) -> Response:
     A connection closed with unread data is reset, and the client never sees why it was refused.
     """
     if response.status_code >= 400 and (request.content_length or request.environ.get("wsgi.input_terminated")):
-        _discard(request.environ["wsgi.input"], _DRAIN_BYTES, time.monotonic() + _DRAIN_SECONDS)
+        connection = request.environ.get("gunicorn.socket")
+        if connection is not None:
+            connection.settimeout(_DRAIN_PAUSE_SECONDS)
+        # Whatever goes wrong: the body is malformed, cut short or never comes. Nobody wants it.
+        with suppress(Exception):
+            _discard(request.environ["wsgi.input"], _DRAIN_BYTES, time.monotonic() + _DRAIN_SECONDS)
+        if connection is not None:
+            connection.settimeout(None)
     return response
 
 
 def _discard(stream: IO[bytes], left: int, deadline: float) -> None:
-    try:
-        while left > 0 and time.monotonic() < deadline and (chunk := stream.read(min(left, 64 * 1024))):
-            left -= len(chunk)
-    except (OSError, ValueError):  # The client is gone.
-        pass
+    while left > 0 and time.monotonic() < deadline and (chunk := stream.read(min(left, 64 * 1024))):
+        left -= len(chunk)
 
 
 def _upload_too_large(limit: int) -> TooLarge:

@@ -6,6 +6,7 @@ named when it came, so a deploy in between cannot mix two versions.
 """
 
 import errno
+import logging
 import os
 import stat
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from pages.model import Site
 from pages.web.conditions import Conditions
 from pages.web.context import services
 from pages.web.replies import method_not_allowed_page, not_found_page, page
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("serving", __name__)
 
@@ -76,6 +79,9 @@ def _answer(site: Site) -> Response:
     while tree is not None:
         try:
             return _from_tree(tree, site.index)
+        except PermissionError as error:
+            log.error("%s cannot be served: %s", error.filename, error.strerror)
+            return not_found_page()
         except (FileNotFoundError, NotFound):
             # The tree went away under a slow request: answer from the one that is live now.
             before, tree = tree, services().trees.live(site)

@@ -18,10 +18,9 @@ def require_own(username: str) -> None:
         raise Forbidden()
 
 
-def _require_free_for_tenants(domain: str | None) -> None:
-    # A page on an admin host could use the admin's browser: same origin as the Admin API.
-    if domain in config().admin_hosts and not user().is_admin:
-        raise DomainTaken()
+def _reserved_domains() -> tuple[str, ...]:
+    """Not for tenants: a page on an admin host has the same origin as the Admin API."""
+    return () if user().is_admin else config().admin_hosts
 
 
 @blueprint.get("", provide_automatic_options=False)
@@ -43,8 +42,7 @@ def create_site() -> Response:
     default_username = model.DEFAULT_USERNAME if user().is_admin else user().name
     fields = model.new_site_fields(json_object(), default_username)
     require_own(fields["username"])
-    _require_free_for_tenants(fields["domain"])
-    site = services().publisher.create(fields, now())
+    site = services().publisher.create(fields, now(), reserved=_reserved_domains())
     response = success(site, "站点创建成功", 201)
     response.headers["Location"] = f"/_api/sites/{site.username}/{site.id}"
     return response
@@ -61,7 +59,8 @@ def update_site(username: str, site_id: str) -> Response:
     changes = model.changed_site_fields(json_object())
     require_own(username)
     services().registry.get(username, site_id)
-    _require_free_for_tenants(changes.get("domain"))
+    if changes.get("domain") in _reserved_domains():
+        raise DomainTaken()
     site = services().publisher.update(username, site_id, changes, now())
     return success(site, "站点更新成功")
 
