@@ -126,10 +126,13 @@ def lock(path: Path, timeout: float) -> Iterator[None]:
 def _locked(path: Path, deadline: float) -> int:
     pause = 0.0005
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except FileNotFoundError:  # The folder went with a deleted site, between the two lines.
+        except (FileNotFoundError, FileExistsError):
+            # The folder comes and goes with the locks of others: one went between two of our calls.
+            if time.monotonic() >= deadline:
+                raise
             continue
         if _try_lock(descriptor) and _is_at(path, descriptor):
             return descriptor

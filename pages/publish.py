@@ -199,7 +199,7 @@ class Publisher:
             try:
                 yield work
             finally:
-                if not self._paths.record(username, site_id).exists():
+                if not self._registry.has(username, site_id):
                     self._remove_lock(username, site_id)
 
     def _remove_lock(self, username: str, site_id: str) -> None:

@@ -57,6 +57,10 @@ class Registry:
             raise SiteNotFound()
         return self._read(username, site_id)
 
+    def has(self, username: str, site_id: str) -> bool:
+        """Is there a record of this name, readable or not?"""
+        return is_name(username) and is_name(site_id) and os.path.lexists(self._paths.record(username, site_id))
+
     def owner_of(self, domain: str) -> Site:
         """The site on a canonical domain, enabled or not; ``SiteNotFound`` or ``SiteBroken``."""
         username, site_id = self._link(domain)
@@ -110,7 +114,7 @@ class Registry:
 
     def check_free(self, site: Site, reserved: Collection[str] = ()) -> None:
         """May this site be added? ``SiteExists`` or ``DomainTaken`` (the caller holds ``locked``)."""
-        if self._paths.record(site.username, site.id).exists():
+        if self.has(site.username, site.id):
             raise SiteExists()
         if site.domain in reserved or self._holder(site.domain) is not None:
             raise DomainTaken()
@@ -140,7 +144,7 @@ class Registry:
     def remove(self, work: Work, username: str, site_id: str) -> None:
         """Take a record and its domain away (the caller holds ``locked``), readable or not."""
         record = self._paths.record(username, site_id)
-        if not (is_name(username) and is_name(site_id) and record.exists()):
+        if not self.has(username, site_id):
             raise SiteNotFound()
         try:
             domains = [self.get(username, site_id).domain]

@@ -1,0 +1,491 @@
+"""Through real nginx with deploy/nginx.conf: the API, visitors, limits, and restarts that nobody notices."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from helpers import PROJECT, Reply, Server, basic, free_port, wait_until, zip_of
+from nginx import Nginx, Visitors
+
+from pages.config import Config
+
+PAGE = b"<h1>blog</h1>" * 10
+OTHER = b"<h1>other</h1>" * 10
+CONFIGURATION = (PROJECT / "deploy/nginx.conf").read_text(encoding="utf-8")
+
+
+@dataclass
+class Front:
+    """A Pages server, and nginx in front of it."""
+
+    server: Server
+    nginx: Nginx
+
+    def get(self, path: str, host: str = "blog.localhost", method: str = "GET", **headers: str) -> Reply:
+        """What a visitor gets; header names are written with underscores."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.server.request(method, path, host=host, headers=sent, port=self.nginx.port)
+
+    def talk(self, sent: bytes, source: str = "127.0.0.1") -> bytes:
+        """Send these very bytes and read until nginx closes; fails when it leaves us waiting."""
+        address, us = ("127.0.0.1", self.nginx.port), (source, 0)
+        with socket.create_connection(address, timeout=20, source_address=us) as connection:
+            connection.sendall(sent)
+            received = b""
+            while piece := connection.recv(65536):
+                received += piece
+            return received
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """Two sites behind nginx, which no test of this module changes.
+
+    An upload may have 1.5 MB, as Pages sees it, and 3 MB, as nginx does.
+    """
+    settings = {"PAGES_TRUSTED_PROXIES": "127.0.0.1", "PAGES_MAX_UPLOAD_BYTES": "1500000"}
+    server = Server(tmp_path_factory.mktemp("server"), settings).start()
+    nginx = Nginx(tmp_path_factory.mktemp("nginx"), server.port, max_body="3m")
+    try:
+        nginx.start()
+        for site, page in (("blog", PAGE), ("other", OTHER)):
+            assert server.api("POST", "/_api/sites", {"id": site, "domain": f"{site}.localhost"}).status == 201
+            files = {"index.html": page, "404.html": "own 404", "docs/index.html": "docs", "a?b #%.txt": "odd name"}
+            assert server.deploy(zip_of(files), site=f"default/{site}").status == 200
+        yield Front(server, nginx)
+    finally:
+        nginx.stop()
+        server.stop()
+
+
+def create(front: Front, site: str) -> None:
+    body = {"id": site, "domain": f"{site}.localhost"}
+    assert front.server.api("POST", "/_api/sites", body, port=front.nginx.port).status == 201
+
+
+# --- The API ------------------------------------------------------------------------------------
+
+
+def test_a_site_lives_its_whole_life_through_nginx(front: Front) -> None:
+    port = front.nginx.port
+    create(front, "life")
+    first = front.server.deploy(zip_of({"index.html": "one"}), site="default/life", port=port)
+    assert first.status == 200
+    assert front.server.deploy(zip_of({"index.html": "two"}), site="default/life", port=port).status == 200
+    assert front.get("/", "life.localhost").body == b"two"
+    checkpoint = first.json()["data"]["checkpoint"]["id"]
+    path = f"/_api/sites/default/life/checkpoints/{checkpoint}"
+    assert front.server.api("POST", f"{path}/checkout", port=port).json()["message"] == "站点已切换到检查点"
+    assert front.get("/", "life.localhost").body == b"one"
+    assert front.server.api("DELETE", "/_api/sites/default/life", port=port).status == 200
+    assert front.get("/", "life.localhost").status == 404
+
+
+@pytest.mark.parametrize("path", ["/_api", "/_api/", "/_api/sites", "/_api/unknown", "//_api/sites", "/%5fapi/sites"])
+def test_the_api_asks_for_credentials_as_it_does_without_nginx(front: Front, path: str) -> None:
+    reply = front.get(path)
+    assert (reply.status, reply.json()) == (401, {"success": False, "message": "认证失败"})
+    assert reply.headers["WWW-Authenticate"] == 'Basic realm="Pages"'
+
+
+def test_a_json_error_of_pages_passes_unchanged(front: Front) -> None:
+    reply = front.server.api("GET", "/_api/unknown", port=front.nginx.port)
+    assert (reply.status, reply.json()) == (404, {"success": False, "message": "接口不存在"})
+
+
+# --- Size ---------------------------------------------------------------------------------------
+
+
+def deploy(front: Front, size: int) -> Reply:
+    """Deploy an archive of about this many bytes to a site of its own."""
+    create(front, f"size-{size}")
+    archive = zip_of({"index.html": "fits", "noise.bin": os.urandom(size)})
+    return front.server.deploy(archive, site=f"default/size-{size}", port=front.nginx.port)
+
+
+def test_an_upload_larger_than_nginx_lets_others_send_is_deployed(front: Front) -> None:
+    # The default of client_max_body_size is 1 MB, and so it is outside of the API.
+    assert deploy(front, 1_300_000).status == 200
+    assert front.get("/", "size-1300000.localhost").body == b"fits"
+
+
+def test_an_upload_over_the_limit_of_pages_is_413_in_its_words(front: Front) -> None:
+    reply = deploy(front, 2_000_000)
+    assert reply.status == 413
+    assert "max_upload_bytes" in reply.json()["message"]
+
+
+def test_an_upload_over_the_limit_of_nginx_is_413_in_the_envelope(front: Front) -> None:
+    reply = deploy(front, 4_000_000)
+    assert reply.status == 413
+    assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert set(reply.json()) == {"success", "message"}
+    assert reply.json()["success"] is False
+    assert reply.json()["message"].startswith("上传文件过大")
+
+
+def test_an_upload_of_unknown_length_over_the_limit_of_nginx_is_413_in_the_envelope(front: Front) -> None:
+    authorization = basic()["Authorization"].encode()
+    head = b"POST /_api/sites/default/blog/deploy HTTP/1.1\r\nHost: blog.localhost\r\nAuthorization: " + authorization
+    chunks = (b"80000\r\n" + b"x" * 0x80000 + b"\r\n") * 8
+    received = front.talk(head + b"\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + chunks + b"0\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["success"] is False
+
+
+def test_a_large_body_for_a_site_is_refused(front: Front) -> None:
+    body = bytes(2_000_000)
+    reply = front.server.request("POST", "/", body, host="blog.localhost", port=front.nginx.port)
+    assert reply.status in (405, 413)
+
+
+def test_the_limit_is_the_largest_upload_and_a_form_around_it() -> None:
+    limit = re.findall(r"^ +client_max_body_size (\d+)m;", CONFIGURATION, re.MULTILINE)
+    megabytes = Config().max_upload_bytes // 1024**2 + 1
+    assert limit == ["1", str(megabytes)]
+    assert f'client_max_body_size {megabytes}m"' in CONFIGURATION, "the message tells the same number"
+
+
+# --- Hosts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", ["blog.localhost", "BLOG.LocalHost", "blog.localhost:1323", "blog.localhost.", "Blog.localhost.:80"]
+)
+def test_a_site_is_found_however_its_host_is_written(front: Front, host: str) -> None:
+    assert front.get("/", host).body == PAGE
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"GET / HTTP/1.0\r\n",
+        b"GET / HTTP/1.1\r\nHost:\r\n",
+        b"GET / HTTP/1.1\r\nHost: blog.localhost\r\nHost: other.localhost\r\n",
+        b"GET / HTTP/1.1\r\nHost: _\r\n",
+        b"GET / HTTP/1.1\r\nHost: pages\r\n",
+        b"GET / HTTP/1.1\r\nHost: blog_x.localhost\r\n",
+        b"GET / HTTP/1.1\r\nHost: user@blog.localhost\r\n",
+        b"GET / HTTP/1.1\r\nHost: blog.localhost,other.localhost\r\n",
+        b"GET / HTTP/1.1\r\nHost: blog.localhost/\r\n",
+        b"GET / HTTP/1.1\r\nHost: blog.localhost..\r\n",
+        b"GET / HTTP/1.1\r\nHost: \xff\r\n",
+        b"GET / HTTP/1.1\r\nHost: xn--a.localhost\r\n",
+        b"GET / HTTP/1.1\r\nHost: [::1]\r\n",
+    ],
+)
+def test_a_request_without_one_clear_host_gets_no_site(front: Front, head: bytes) -> None:
+    received = front.talk(head + b"Connection: close\r\n\r\n")
+    assert received[9:12] in (b"400", b"404")
+    assert PAGE not in received
+    assert OTHER not in received
+
+
+def test_the_host_of_an_absolute_uri_goes_before_the_header(front: Front) -> None:
+    # RFC 9112, 3.2.2; Pages itself sees only what nginx decided.
+    head = b"GET http://other.localhost/ HTTP/1.1\r\nHost: blog.localhost\r\nConnection: close\r\n\r\n"
+    assert front.talk(head).endswith(OTHER)
+
+
+@pytest.mark.parametrize("header", ["X_Forwarded_Host", "X_Host", "X_Original_Host"])
+def test_a_client_cannot_name_the_site_with_another_header(front: Front, header: str) -> None:
+    # nginx is a trusted proxy here: what it passes on is believed.
+    assert front.get("/", **{header: "other.localhost"}).body == PAGE
+
+
+def test_a_client_cannot_name_the_site_with_forwarded(front: Front) -> None:
+    assert front.get("/", Forwarded="host=other.localhost").body == PAGE
+
+
+def test_the_log_has_the_clients_own_address(front: Front) -> None:
+    # All of 127.0.0.0/8 is this machine: a client that is not at nginx's address.
+    body = b'{"id": "logged", "domain": "logged.localhost"}'
+    front.talk(
+        b"POST /_api/sites HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        b"X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n"
+        b"Authorization: " + basic()["Authorization"].encode() + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body,
+        source="127.0.0.42",
+    )
+    wait_until(lambda: 'from=127.0.0.42 what="POST /_api/sites" result="201' in front.server.log, "it is logged")
+    assert "203.0.113.9" not in front.server.log
+
+
+# --- Serving ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("/", 200, PAGE),
+        ("/docs/", 200, b"docs"),
+        ("/a%3Fb%20%23%25.txt", 200, b"odd name"),
+        ("/missing", 404, b"own 404"),
+        ("/a%2fb%5c..%2fetc%2fpasswd", 404, b"own 404"),
+        ("/%252e%252e/%252e%252e/etc/passwd", 404, b"own 404"),
+        ("/%ff", 404, b"own 404"),
+        ("/api/admin/maintenance", 404, b"own 404"),
+        ("/_apix", 404, b"own 404"),
+    ],
+)
+def test_a_path_gets_what_it_gets_without_nginx(front: Front, path: str, status: int, body: bytes) -> None:
+    through, direct = front.get(path), front.server.request("GET", path, host="blog.localhost")
+    assert (through.status, through.body) == (status, body)
+    assert (direct.status, direct.body) == (status, body)
+
+
+@pytest.mark.parametrize("path", ["/../x", "/%2e%2e/x", "/..%2f..%2fetc/passwd", "/%00", "/docs/%2e%2e/%2e%2e/x"])
+def test_a_path_that_leaves_the_root_is_refused(front: Front, path: str) -> None:
+    assert front.get(path).status in (400, 404)
+
+
+def test_a_redirect_to_a_folder_names_no_host_and_keeps_the_query(front: Front) -> None:
+    reply = front.get("/docs?a=1&b=%20")
+    assert (reply.status, reply.headers["Location"]) == (301, "/docs/?a=1&b=%20")
+
+
+@pytest.mark.parametrize("header", ["ETag", "Last-Modified"])
+def test_a_page_that_did_not_change_is_304(front: Front, header: str) -> None:
+    validator = front.get("/").headers[header]
+    condition = {"ETag": "If_None_Match", "Last-Modified": "If_Modified_Since"}[header]
+    reply = front.get("/", **{condition: validator})
+    assert (reply.status, reply.body) == (304, b"")
+
+
+def test_a_page_that_nginx_compressed_is_304_as_well(front: Front) -> None:
+    # nginx makes the ETag of what it compresses a weak one.
+    reply = front.get("/", Accept_Encoding="gzip")
+    assert gzip.decompress(reply.body) == PAGE
+    assert front.get("/", Accept_Encoding="gzip", If_None_Match=reply.headers["ETag"]).status == 304
+
+
+def test_a_page_that_changed_is_not_304(front: Front) -> None:
+    create(front, "changing")
+    validators = []
+    for page in ("one", "two"):
+        assert front.server.deploy(zip_of({"index.html": page}), site="default/changing").status == 200
+        validators.append(front.get("/", "changing.localhost").headers)
+    old = validators[0]
+    assert front.get("/", "changing.localhost", If_None_Match=old["ETag"]).body == b"two"
+    assert front.get("/", "changing.localhost", If_Modified_Since=old["Last-Modified"]).body == b"two"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "content_range"),
+    [
+        ("bytes=0-12", 206, f"bytes 0-12/{len(PAGE)}"),
+        ("bytes=-13", 206, f"bytes {len(PAGE) - 13}-{len(PAGE) - 1}/{len(PAGE)}"),
+        ("bytes=9999-", 416, f"bytes */{len(PAGE)}"),
+    ],
+)
+def test_a_range_passes_nginx(front: Front, asked: str, status: int, content_range: str) -> None:
+    reply = front.get("/", Range=asked)
+    assert (reply.status, reply.headers["Content-Range"]) == (status, content_range)
+    assert status != 206 or reply.body == b"<h1>blog</h1>"
+
+
+def test_a_download_of_another_version_is_not_resumed(front: Front) -> None:
+    assert front.get("/", Range="bytes=13-", If_Range='"x"').body == PAGE
+
+
+def test_head_has_the_headers_of_get(front: Front) -> None:
+    got, head = front.get("/"), front.get("/", method="HEAD")
+    assert head.body == b""
+    assert [head.headers[name] for name in ("ETag", "Content-Length")] == [got.headers["ETag"], str(len(PAGE))]
+
+
+# --- What Pages receives ------------------------------------------------------------------------
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Stands in for Pages, and keeps what nginx sent."""
+
+    protocol_version = "HTTP/1.1"
+    requests: ClassVar[list[tuple[str, dict[str, str]]]] = []
+    connections: ClassVar[set[int]] = set()
+
+    def do_GET(self) -> None:
+        # Not self.path: that is tidied up.
+        self.requests.append((self.raw_requestline.split()[1].decode(), dict(self.headers.items())))
+        self.connections.add(self.client_address[1])
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def recorded(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """nginx in front of a ``Recorder``."""
+    backend = ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    backend.daemon_threads = True
+    thread = threading.Thread(target=backend.serve_forever)
+    thread.start()
+    nginx = Nginx(tmp_path_factory.mktemp("recorded"), backend.server_address[1])
+    try:
+        yield Front(front.server, nginx.start())
+    finally:
+        nginx.stop()
+        backend.shutdown()
+        backend.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Host", "blog.localhost"),
+        ("X-Forwarded-Host", None),
+        ("X-Forwarded-For", "127.0.0.42"),
+        ("X-Forwarded-Proto", "http"),
+        ("Forwarded", None),
+        ("Connection", None),
+        ("X_Forwarded_For", None),
+        ("Accept", "text/html"),
+    ],
+)
+def test_pages_hears_of_the_client_from_nginx_and_not_from_the_client(
+    recorded: Front, name: str, expected: str | None
+) -> None:
+    spoofed = b"X-Forwarded-Host: evil\r\nX-Forwarded-For: evil\r\nX-Forwarded-Proto: evil\r\nForwarded: evil\r\n"
+    head = b"GET / HTTP/1.1\r\nHost: Blog.LocalHost.:8080\r\nAccept: text/html\r\nX_Forwarded_For: evil\r\n"
+    recorded.talk(head + spoofed + b"Connection: close\r\n\r\n", source="127.0.0.42")
+    assert Recorder.requests[-1][1].get(name) == expected
+
+
+@pytest.mark.parametrize(
+    "path", ["/%5fapi/a%2Fb", "//_api//x", "/a%3Fb%23?c=%20&d=//e", "/_api/./x", "/x/../_api/y", "/%E4%B8%AD", "/a+b;c"]
+)
+def test_a_path_reaches_pages_as_it_was_sent(recorded: Front, path: str) -> None:
+    # What it means is decided once, by Pages.
+    assert recorded.get(path).status == 200
+    assert Recorder.requests[-1][0] == path
+
+
+def test_connections_to_pages_are_kept_open(recorded: Front) -> None:
+    Recorder.connections.clear()
+    for _ in range(10):
+        assert recorded.get("/").status == 200
+    assert len(Recorder.connections) == 1
+
+
+# --- Trouble ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def orphaned(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """nginx in front of nothing."""
+    nginx = Nginx(tmp_path_factory.mktemp("orphaned"), free_port())
+    try:
+        yield Front(front.server, nginx.start())
+    finally:
+        nginx.stop()
+
+
+def test_without_pages_the_api_still_answers_in_the_envelope(orphaned: Front) -> None:
+    reply = orphaned.get("/_api/health")
+    assert (reply.status, reply.json()) == (502, {"success": False, "message": "服务暂时不可用，请稍后重试"})
+
+
+def test_nginx_does_not_tell_its_version(orphaned: Front) -> None:
+    reply = orphaned.get("/")
+    assert reply.status == 502
+    assert reply.headers["Server"] == "nginx"
+    assert not re.search(rb"nginx/\d", reply.body)
+
+
+def test_slow_uploads_hold_up_nobody(front: Front) -> None:
+    head = b"POST /_api/sites/default/blog/deploy HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 1000000\r\n\r\n"
+    with ExitStack() as stack:
+        # More than Pages has threads.
+        for _ in range(Config().workers * Config().threads * 2):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", front.nginx.port)))
+            connection.sendall(head + bytes(1000))
+        assert front.get("/").body == PAGE
+
+
+def test_connections_that_say_nothing_hold_up_nobody(front: Front) -> None:
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", front.nginx.port)))
+        assert front.get("/").body == PAGE
+
+
+def test_no_visitor_of_nginx_notices_a_restart_of_pages(front: Front) -> None:
+    assert front.server.process is not None
+    booted = front.server.log.count("Booting worker")
+    ended = front.server.log.count("Worker exiting")
+    with Visitors(front.nginx.port, PAGE) as visitors:
+        for restart in (1, 2):
+            front.server.process.send_signal(signal.SIGHUP)
+            wait_until(
+                lambda restart=restart: (
+                    front.server.log.count("Booting worker") >= booted + 2 * restart
+                    and front.server.log.count("Worker exiting") >= ended + 2 * restart
+                ),
+                "the workers are replaced",
+            )
+    assert visitors.failures == []
+
+
+# --- Numbers that belong together ---------------------------------------------------------------
+
+
+def seconds_of(directive: str, within: str) -> int:
+    """The value of a directive in the first block that begins with ``within``."""
+    block = CONFIGURATION[CONFIGURATION.index(within) :]
+    found = re.search(rf"^ +{directive} (\d+)s;", block, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def test_nginx_closes_idle_connections_before_gunicorn_does() -> None:
+    keepalive = re.search(r"^keepalive = (\d+)$", (PROJECT / "gunicorn.conf.py").read_text(), re.MULTILINE)
+    assert keepalive is not None
+    assert seconds_of("keepalive_timeout", "upstream pages {") < int(keepalive[1])
+
+
+def test_nginx_waits_for_the_longest_backup() -> None:
+    assert seconds_of("proxy_read_timeout", "location = /api/admin/maintenance {") > Config().backup_timeout
+
+
+def test_nginx_waits_longer_for_a_deploy_than_the_deploy_for_its_lock() -> None:
+    assert seconds_of("proxy_read_timeout", "location ~ ^/_api(/|$) {") > Config().lock_timeout
+
+
+def test_every_directive_says_why() -> None:
+    """A comment above it, or above the directives that it stands together with."""
+    unexplained = []
+    lines = CONFIGURATION.splitlines()
+    for number, line in enumerate(lines):
+        if re.fullmatch(r" +[a-z_]+ .*;", line):
+            above = number - 1
+            while re.fullmatch(r" +[a-z_]+ .*[;{]", lines[above]) and not lines[above].endswith("{"):
+                above -= 1
+            if not lines[above].strip().startswith("#") and not lines[above].endswith("{"):
+                unexplained.append(line)
+    assert unexplained == []
+
+
+def test_a_missing_nginx_is_skipped_but_fails_where_ci_promises_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nginx.shutil.which", lambda name, path: None)
+    for ci, outcome in (("true", pytest.fail.Exception), ("", pytest.skip.Exception)):
+        monkeypatch.setenv("CI", ci)
+        with pytest.raises(outcome):
+            Nginx(tmp_path, 1).start()
