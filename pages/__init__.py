@@ -1,6 +1,6 @@
 """Pages: publish static sites from uploaded archives, with a checkpoint of every deploy.
 
-The layers; a module imports only from those below it (a test holds it)::
+The layers; a module imports from those below it or beside it, never from above (a test holds it)::
 
     wsgi, cli
     app

@@ -29,7 +29,7 @@ def create_app(config: Config) -> Flask:
 
     app.before_request(auth.guard)
     app.after_request(journal.note_change)
-    app.after_request(requests.drain_refused)
+    app.after_request(requests.drain)
     errors.register(app)
     for part in (sites, deploys, checkpoints, status, maintenance, serving):
         app.register_blueprint(part.blueprint)

@@ -20,8 +20,7 @@ MAX_JSON_BYTES = 1024 * 1024
 # What a multipart form needs beside the file: boundaries, part headers, the text fields.
 _FORM_OVERHEAD_BYTES = 1024 * 1024
 _MAX_FILE_NAME = 255
-_DRAIN_BYTES = 32 * 1024 * 1024
-_DRAIN_SECONDS = 5.0
+_DRAIN_SECONDS = 10.0
 _DRAIN_PAUSE_SECONDS = 1.0
 
 
@@ -114,26 +113,26 @@ def receive_upload(work: Work, max_bytes: int) -> tuple[Path, str, str]:
     return path, _clean_file_name(files[0].filename), request.form.get("root", "")
 
 
-def drain_refused(response: Response) -> Response:
-    """Read what is left of a refused request's body, within bounds.
+def drain(response: Response) -> Response:
+    """Read what no view has read of a request's body, for some seconds at most.
 
-    A connection closed with unread data is reset, and the client never sees why it was refused.
+    A connection closed with unread data is reset, and the client never sees its answer.
     """
-    if response.status_code >= 400 and (request.content_length or request.environ.get("wsgi.input_terminated")):
+    if request.content_length or "HTTP_TRANSFER_ENCODING" in request.environ:
         connection = request.environ.get("gunicorn.socket")
         if connection is not None:
             connection.settimeout(_DRAIN_PAUSE_SECONDS)
         # Whatever goes wrong: the body is malformed, cut short or never comes. Nobody wants it.
         with suppress(Exception):
-            _discard(request.environ["wsgi.input"], _DRAIN_BYTES, time.monotonic() + _DRAIN_SECONDS)
+            _discard(request.environ["wsgi.input"], time.monotonic() + _DRAIN_SECONDS)
         if connection is not None:
             connection.settimeout(None)
     return response
 
 
-def _discard(stream: IO[bytes], left: int, deadline: float) -> None:
-    while left > 0 and time.monotonic() < deadline and (chunk := stream.read(min(left, 64 * 1024))):
-        left -= len(chunk)
+def _discard(stream: IO[bytes], deadline: float) -> None:
+    while time.monotonic() < deadline and stream.read(64 * 1024):
+        pass
 
 
 def _upload_too_large(limit: int) -> TooLarge:
