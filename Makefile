@@ -1,5 +1,5 @@
 # Pages: `make run` serves, `make test` tests. Settings come from config.toml and the environment,
-# also given here: make run PAGES_PORT=8080
+# also given here: make run PAGES_PORT=8080 (but no password with a $, which make takes for its own).
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,12 +7,14 @@ BIN := $(VENV)/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types backup clear-cache restart restore bench clean
+.PHONY: help install run test check lint types backup clear-cache restart restore bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-run: $(VENV)/.run ## Serve on http://localhost:1323
+install: $(VENV)/.run ## Create .venv and install the pinned dependencies (run does it by itself)
+
+run: $(VENV)/.run ## Serve, on http://localhost:1323 unless set otherwise
 	@exec $(BIN)/gunicorn wsgi:app
 
 test: $(VENV)/.test ## Install what the tests need and run them all
@@ -21,11 +23,11 @@ test: $(VENV)/.test ## Install what the tests need and run them all
 
 check: lint types test ## Everything CI runs: lint, types, tests
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test ## Ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.test
+types: $(VENV)/.test ## Mypy, strict
 	$(BIN)/mypy
 
 backup: $(VENV)/.run ## Back up the database, or the registry, through the running service
@@ -47,7 +49,7 @@ bench: $(VENV)/.test ## Measure Pages beside what you would use instead; prints 
 	$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## Remove .venv and caches; data/ and backups/ stay
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.run: requirements.lock setup.cfg pyproject.toml
 	@scripts/make-venv requirements.lock

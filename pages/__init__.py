@@ -1,5 +1,8 @@
 """Pages: publish static sites from uploaded archives, with a checkpoint of every deploy.
 
+Where these texts cite the contract or a seed, they mean the written agreement on what Pages does;
+docs/api.md tells it call by call.
+
 The layers; a module imports from those below it or beside it, never from above (a test holds it)::
 
     wsgi, cli

@@ -93,7 +93,7 @@ class Backups:
         with open(descriptor, "wb") as file:
             file.write(msgspec.json.format(data, indent=1) + b"\n")
         if len(_read_registry(aside).sites) != len(sites):
-            raise OperationFailed("备份文件读回校验失败")
+            raise OperationFailed("the backup could not be read back as it was written")
 
     def _saved(self, username: str, site_id: str) -> _SavedSite:
         record = _json_or_text(self._paths.record(username, site_id))
@@ -132,10 +132,14 @@ def restore_registry(source: Path, workshop: Workshop, registry: Registry, histo
     return len(sites)
 
 
-def is_registry_backup(source: Path) -> bool:
-    """Is this JSON file a backup of the registry (and not of a database's tables)?"""
+def kind_of(source: Path) -> str:
+    """``"dump"``, ``"tables"`` or ``"registry"``, by how the file begins; ``OperationFailed`` for none of them."""
     with open(source, "rb") as file:
-        return f'"{REGISTRY_FORMAT}"'.encode() in file.read(200)
+        beginning = file.read(300)
+    for mark, kind in ((b"PGDMP", "dump"), (b'"pages-tables"', "tables"), (b'"pages-registry"', "registry")):
+        if mark in beginning:
+            return kind
+    raise OperationFailed(f"{source} is no backup made by Pages")
 
 
 def _read_registry(source: Path) -> _SavedRegistry:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -36,7 +37,9 @@ def main() -> None:
 def check() -> None:
     """Check the settings without starting anything."""
     load_config()
-    click.echo("The settings are fine.")
+    path = Path(os.environ.get("PAGES_CONFIG", "config.toml")).absolute()
+    where = str(path) if path.is_file() else f"all defaults: there is no {path}"
+    click.echo(f"The settings are fine ({where}, and the environment).")
 
 
 @main.command("start-up")
@@ -80,9 +83,8 @@ def restore(file: Path, clean: bool) -> None:
     onto an empty data folder; put the archives of sites-checkpoints/ back before or after.
     """
     config = load_config()
-    with open(file, "rb") as opened:
-        is_dump = opened.read(5) == b"PGDMP"
-    if not is_dump and backups.is_registry_backup(file):
+    kind = backups.kind_of(file)
+    if kind == "registry":
         services = build_services(config)
         config.data_dir.mkdir(parents=True, exist_ok=True)
         count = backups.restore_registry(file, services.workshop, services.registry, services.histories)
@@ -92,7 +94,7 @@ def restore(file: Path, clean: bool) -> None:
         return
     if not config.database_url:
         raise OperationFailed("this backup is of a database: set DATABASE_URL to the one to restore into")
-    if is_dump:
+    if kind == "dump":
         pg_restore = str(Path(config.pg_dump_path).with_name("pg_restore")) if config.pg_dump_path else "pg_restore"
         database.load_dump(config.database_url, file, pg_restore=pg_restore, clean=clean, timeout=config.backup_timeout)
     else:

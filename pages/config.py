@@ -3,7 +3,6 @@
 import ipaddress
 import logging
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,11 +14,10 @@ import toml
 from pages import passwords
 from pages.errors import ConfigError
 from pages.hosts import canonical_domain
+from pages.model import is_name
 from pages.paths import FOLDERS
 
 log = logging.getLogger(__name__)
-
-USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # Variables of this family that are not settings: where the file is, and what gunicorn.conf.py
 # tells the workers about their master.
@@ -126,7 +124,8 @@ def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         document = toml.loads(text)
     except (ValueError, IndexError, AttributeError, TypeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
-    if document != strict:  # toml 0.10 guesses where a bracket is missing, and not always right.
+    # The document is the toml package's; it guesses where a bracket is missing, and not always right.
+    if document != strict:
         raise ConfigError(f"{path} is not valid TOML: two readers read it differently; write it plainly.")
     users = _users(document.pop("users", {}))
     values: dict[str, Any] = {}
@@ -150,7 +149,7 @@ def _users(tables: Any) -> dict[str, str]:
         raise ConfigError("users must be tables, written [users.NAME].")
     users = {}
     for name, table in tables.items():
-        if not USERNAME.fullmatch(name):
+        if not is_name(name):
             raise ConfigError(
                 f"users.{name}: a tenant's name is 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit."
             )

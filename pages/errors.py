@@ -38,11 +38,10 @@ class BadRequest(PagesError):
 
 
 class InvalidField(BadRequest):
-    """A field of a request or of a record that is missing, unknown or has a bad value."""
+    """A field of a request or of a record that is missing or has a bad value."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"字段 {field} {reason}")
-        self.field = field
 
 
 class Forbidden(PagesError):
@@ -73,15 +72,18 @@ class DomainTaken(PagesError):
     message = "域名已被占用"
 
 
-class SiteBroken(PagesError):
-    """The site's record is there but cannot be read; ``reason`` is for the operator."""
-
-    status = 500
-    message = "站点配置损坏"
+class Broken(PagesError):
+    """A file on disk that cannot be used as it is; ``reason`` names it in the log, for the operator."""
 
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.reason = reason
+
+
+class SiteBroken(Broken):
+    """The site's record is there but cannot be read."""
+
+    message = "站点配置损坏"
 
 
 class SiteBusy(PagesError):
@@ -130,17 +132,15 @@ class CheckpointInUse(PagesError):
     message = "不能删除当前激活的检查点"
 
 
-class HistoryBroken(PagesError):
+class HistoryBroken(Broken):
     """The site's ``metadata.json`` cannot be read: nothing is changed until it can."""
 
-    status = 500
     message = "检查点元数据损坏，站点未改变"
 
 
-class CheckpointBroken(PagesError):
+class CheckpointBroken(Broken):
     """A checkpoint whose archive is missing or damaged: nothing is switched."""
 
-    status = 500
     message = "检查点归档损坏或缺失，站点未改变"
 
 

@@ -34,17 +34,18 @@ class Histories:
         Raises ``HistoryBroken`` when ``metadata.json`` is damaged, or missing beside archives: to take
         either for an empty history would lose every checkpoint at the next deploy.
         """
+        path = self._paths.metadata(site.username, site.id)
         try:
-            data = self._paths.metadata(site.username, site.id).read_bytes()
+            data = path.read_bytes()
         except FileNotFoundError:
             if self.archive_ids(site):
-                raise HistoryBroken() from None
+                raise HistoryBroken(f"{path} is missing, and there are archives") from None
             return History(site.id, site.username, None, (), site.created_at)
         try:
             history = msgspec.json.decode(data, type=History)
             _check(history, site)
         except (msgspec.MsgspecError, ValueError) as error:
-            raise HistoryBroken() from error
+            raise HistoryBroken(f"{path}: {error}") from error
         return history
 
     def get(self, site: Site, checkpoint_id: str) -> Checkpoint:
@@ -140,7 +141,7 @@ def next_time(history: History, now: datetime) -> datetime:
     return second.astimezone()
 
 
-def checkpoint_id(time: datetime, digest: str) -> str:
+def new_checkpoint_id(time: datetime, digest: str) -> str:
     """``YYYYMMDD-HHMMSS-`` in local time and the first 8 hex digits of the content's digest."""
     return f"{_local(time)}-{digest[:8]}"
 

@@ -53,7 +53,7 @@ class History(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """What a checkpoint holds: each file's (size in bytes, SHA-256 in hex, mtime in nanoseconds).
 
-    ``digest`` is the SHA-256 of the site's content that the checkpoint's id begins with.
+    ``digest`` is the SHA-256 of the site's content; the checkpoint's id ends with its first 8 digits.
     """
 
     digest: str

@@ -81,5 +81,9 @@ class Paths:
     def manifest(self, username: str, site_id: str, checkpoint_id: str) -> Path:
         return self.manifests(username, site_id) / f"{checkpoint_id}.json"
 
+    def lost(self, username: str, site_id: str, unique: str) -> Path:
+        """Where checkpoints go that belong to no site any more, instead of being deleted."""
+        return self.data / "lost" / username / f"{site_id}.{unique}"
+
     def site_lock(self, username: str, site_id: str) -> Path:
         return self.data / "locks" / "sites" / username / site_id

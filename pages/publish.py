@@ -70,7 +70,7 @@ class Publisher:
         site = Site(**fields, created_at=timestamp(now), updated_at=timestamp(now))
         with self._changing(site.username, site.id) as work, self._registry.locked():
             self._registry.check_free(site, reserved)
-            self._clear_versions(work, site.username, site.id)  # Left by a deletion cut short.
+            self._set_aside_versions(work, site.username, site.id)
             try:
                 self._make_ready(work, site)
                 self._registry.add(work, site)
@@ -174,12 +174,14 @@ class Publisher:
             try:
                 tree = self._tree_of(work, site, self._histories.get(site, known.current))
                 self._trees.switch(work, site, tree)
-            except (CheckpointBroken, CheckpointNotFound):
+            except (CheckpointBroken, CheckpointNotFound) as error:
                 log.error(
-                    "Site %s/%s: its current checkpoint %s cannot be unpacked; deploy again or check out another one.",
+                    "Site %s/%s: its current checkpoint %s cannot be unpacked (%s). Deploy again, or check out "
+                    "another one.",
                     site.username,
                     site.id,
                     known.current,
+                    getattr(error, "reason", error),
                 )
 
     # --- Steps ------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ class Publisher:
         before = self._histories.read(site)
         time = history.next_time(before, self._after_root(site, before, now))
         manifest = staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
-        checkpoint_id = history.checkpoint_id(time, manifest.digest)
+        checkpoint_id = history.new_checkpoint_id(time, manifest.digest)
         checkpoint = Checkpoint(
             id=checkpoint_id,
             created_at=timestamp(time, "seconds"),
@@ -306,13 +308,16 @@ class Publisher:
         if tree is not None:
             return tree
         staging = Staging(work.new_path(), None)
+        archive = self._histories.archive(site, checkpoint.id)
         try:
-            with open(self._histories.archive(site, checkpoint.id), "rb") as file:
+            with open(archive, "rb") as file:
                 staging.add(read_stored_archive(file))
-        except (FileNotFoundError, BadArchive) as error:
-            raise CheckpointBroken() from error
+        except FileNotFoundError:
+            raise CheckpointBroken(f"{archive} is missing: put it back") from None
+        except BadArchive as error:
+            raise CheckpointBroken(f"{archive} is damaged: {error}") from error
         if not staging.digest().startswith(checkpoint.id[-8:]):
-            raise CheckpointBroken()
+            raise CheckpointBroken(f"{archive} holds something else than the checkpoint's id says")
         # With the manifest as "before", every file gets back the time it had.
         created = int(datetime.fromisoformat(checkpoint.created_at).timestamp())
         stamped = staging.stamp(manifest, created)
@@ -328,6 +333,15 @@ class Publisher:
         _sync_or_remove(root.parent)
         self._clear_versions(work, username, site_id)
         _sync_or_remove(record.parent)
+
+    def _set_aside_versions(self, work: Work, username: str, site_id: str) -> None:
+        """A new site starts empty. Checkpoints whose record somebody took away by hand are kept, elsewhere."""
+        found = self._paths.history(username, site_id)
+        if any(found.glob("checkpoints/*.tar.gz")):
+            kept = self._paths.lost(username, site_id, work.path.name)
+            work.move(found, kept)
+            log.warning("Checkpoints of an earlier site %s/%s were moved to %s", username, site_id, kept)
+        self._clear_versions(work, username, site_id)
 
     def _clear_versions(self, work: Work, username: str, site_id: str) -> None:
         """All checkpoints and trees of a site."""

@@ -66,4 +66,4 @@ def _put_up_welcome(paths: Paths, workshop: Workshop, publisher: Publisher, now:
     page = (package_files("pages") / "welcome.html").read_bytes()
     with workshop.work() as work:
         work.write(paths.site_root("default", "default") / "index.html", page)
-    log.info("First start: the welcome site is on http://localhost")
+    log.info("First start: the welcome site is put up, for the domain localhost")

@@ -49,7 +49,7 @@ class Services:
             try:
                 self.publisher.ensure_settled(site)
             except PagesError as error:
-                log.error("Site %s/%s: %s", site.username, site.id, error)
+                log.error("Site %s/%s: %s (%s)", site.username, site.id, error, getattr(error, "reason", ""))
         return problems
 
     def why_unhealthy(self) -> str | None:

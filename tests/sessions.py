@@ -35,7 +35,9 @@ class Session:
 
     def current(self, command: str) -> str:
         """The command with the checkpoint ids of this run in place of those in the document."""
-        return _CHECKPOINT.sub(lambda match: self._ids.get(match[0], match[0]), command)
+        unknown = [found for found in _CHECKPOINT.findall(command) if found not in self._ids]
+        assert not unknown, f"no command before printed {unknown}: {command}"
+        return _CHECKPOINT.sub(lambda match: self._ids[match[0]], command)
 
     def run(self, command: str, expected: str) -> str:
         """The command's output; ``expected`` is the document's, to know its checkpoint ids by."""

@@ -55,7 +55,7 @@ def in_zone(zone: str) -> Iterator[None]:
 
 
 def made_at(second: datetime, digest: str = DIGEST) -> Checkpoint:
-    checkpoint_id = history.checkpoint_id(second, digest)
+    checkpoint_id = history.new_checkpoint_id(second, digest)
     return Checkpoint(checkpoint_id, timestamp(second, "seconds"), 1, "a.zip", "deploy", "部署: a.zip")
 
 
@@ -169,7 +169,7 @@ def test_a_clock_that_is_right_is_believed(zone: str, moment: datetime) -> None:
 
 def test_the_id_is_local_time_and_the_digest_s_first_digits() -> None:
     with in_zone("CST-8"):
-        assert history.checkpoint_id(datetime(2025, 1, 6, 8, 0, 0, tzinfo=UTC), DIGEST) == "20250106-160000-01234567"
+        assert history.new_checkpoint_id(datetime(2025, 1, 6, 8, 0, 0, tzinfo=UTC), DIGEST) == "20250106-160000-01234567"
 
 
 # --- The digest -----------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_the_digest_depends_on_every_path_and_content(files: dict[str, tuple[int
 
 def test_a_new_checkpoint_is_current_and_first() -> None:
     told = history_of(NOON, NOON + timedelta(hours=1))
-    assert told.current == told.checkpoints[0].id == history.checkpoint_id(NOON + timedelta(hours=1), DIGEST)
+    assert told.current == told.checkpoints[0].id == history.new_checkpoint_id(NOON + timedelta(hours=1), DIGEST)
     assert told.updated_at == told.checkpoints[0].created_at
 
 

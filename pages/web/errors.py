@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
-from pages.errors import PagesError, SiteBroken, StorageFull
+from pages.errors import Broken, PagesError, StorageFull
 from pages.web.auth import is_maintenance, is_visitor
 from pages.web.replies import failure, maintenance_failure, method_not_allowed_page, not_found_page, page
 
@@ -31,7 +31,7 @@ def register(app: Flask) -> None:
 
 
 def _known(error: PagesError) -> Response:
-    if isinstance(error, SiteBroken):
+    if isinstance(error, Broken):
         log.error("%s %s: %s (%s)", request.method, request.path, error, error.reason)
     return _answer(str(error), error.status)
 
