@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHON
+# File names are UTF-8, whatever the locale.
+export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check lint types backup clear-cache restart restore bench clean

@@ -1,37 +1,31 @@
 """gunicorn's settings, from those of Pages; picked up by name by ``gunicorn wsgi:app``.
 
-Nothing of ``pages`` may stay imported in the master: workers are forked from it, and a reload (HUP) has
-to give them new code. So this file forgets what it imports, and start-up work runs in a process apart.
+Nothing of ``pages``, nor of its libraries, may be imported in the master: workers are forked from it, and a
+reload (HUP) has to give them new code. So all that is needed of Pages is asked of a process apart.
 """
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from functools import partial
+from types import SimpleNamespace
 
 
-def _forget_pages():
-    for name in [name for name in sys.modules if name == "pages" or name.startswith("pages.")]:
-        del sys.modules[name]
+def _pages(command, **options):
+    return subprocess.run([sys.executable, "-m", "pages", command], check=False, **options)
 
 
-def _load_config():
-    from pages.config import load_config
-    from pages.errors import ConfigError
-
-    try:
-        return load_config()
-    except ConfigError as error:
-        sys.exit(f"pages: {error}")
+def _checked_settings():
+    asked = _pages("settings", stdout=subprocess.PIPE)
+    if asked.returncode != 0:  # It has said why.
+        sys.exit(asked.returncode)
+    return asked.stdout
 
 
-sys.path.insert(0, os.getcwd())
-_forget_pages()
-_config = _load_config()
-_settings = asdict(_config)
-_forget_pages()
+_settings = _checked_settings()
+_config = SimpleNamespace(**json.loads(_settings))
 
 bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
 # A thread for each request under way; idle connections cost none.
@@ -66,21 +60,17 @@ def post_fork(server, worker):
     pin(_settings)
 
 
-def _pages(command):
-    return subprocess.run([sys.executable, "-m", "pages", command], check=False).returncode
-
-
 def on_starting(server):
     """Once, before the first worker: recover, and put edits made by hand in force."""
     os.environ["PAGES_MASTER_PID"] = str(os.getpid())
-    if status := _pages("start-up"):
+    if status := _pages("start-up").returncode:
         sys.exit(status)
     server.reload = partial(_reload_if_sound, server, server.reload)
 
 
 def _reload_if_sound(server, reload):
     """What HUP does. With settings or code that cannot start, new workers would take the master down."""
-    if _pages("check") == 0:
+    if _pages("check", stdout=subprocess.DEVNULL).returncode == 0:
         reload()
     else:
         server.log.error("Not reloaded: going on with the settings and the code from before")

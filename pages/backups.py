@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +108,11 @@ class Backups:
             if name != keep.name:
                 with suppress(FileNotFoundError):  # Another backup is pruning as well.
                     (folder / name).unlink()
+        for unfinished in folder.glob(".unfinished-*"):
+            # What a crash left; one that is being written is younger than it may take.
+            with suppress(FileNotFoundError):
+                if time.time() - unfinished.stat().st_mtime > self._config.backup_timeout:
+                    unfinished.unlink()
 
 
 def restore_registry(source: Path, workshop: Workshop, registry: Registry, histories: Histories) -> int:
@@ -122,12 +128,13 @@ def restore_registry(source: Path, workshop: Workshop, registry: Registry, histo
         if not (is_name(item.username) and is_name(item.id)):
             raise OperationFailed(f"the backup names an impossible site: {item.username!r}/{item.id!r}")
         sites.append((item, _bytes(item.record), _bytes(item.metadata)))
-    with workshop.work() as work, registry.locked():
-        for item, record, metadata in sites:
-            if metadata is not None:
-                histories.restore(work, item.username, item.id, metadata)
-            if record is not None:
-                registry.restore(work, item.username, item.id, record)
+    with workshop.work() as work:
+        with registry.locked():
+            for item, record, metadata in sites:
+                if metadata is not None:
+                    histories.restore(work, item.username, item.id, metadata)
+                if record is not None:
+                    registry.restore(work, item.username, item.id, record)
         registry.sync(work)
     return len(sites)
 
@@ -159,7 +166,7 @@ def _json_or_text(path: Path) -> Any:
         return None
     try:
         return msgspec.json.decode(data)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return data.decode("utf-8", "replace")
 
 

@@ -13,7 +13,7 @@ from werkzeug.security import generate_password_hash
 
 from pages import backups, database, passwords
 from pages.app import set_up_logging
-from pages.config import Config, load_config
+from pages.config import Config, as_json, load_config
 from pages.errors import OperationFailed, PagesError
 from pages.services import build_services
 
@@ -40,6 +40,12 @@ def check() -> None:
     path = Path(os.environ.get("PAGES_CONFIG", "config.toml")).absolute()
     where = str(path) if path.is_file() else f"all defaults: there is no {path}"
     click.echo(f"The settings are fine ({where}, and the environment).")
+
+
+@main.command(hidden=True)
+def settings() -> None:
+    """Write the settings, passwords included, as gunicorn.conf.py reads them."""
+    click.echo(as_json(load_config()))
 
 
 @main.command("start-up")

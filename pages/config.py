@@ -3,12 +3,14 @@
 import ipaddress
 import logging
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import toml
 
 from pages import passwords
@@ -85,6 +87,8 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     is one. Raises ``ConfigError`` with one sentence that names the key.
     """
     environ = os.environ if environ is None else environ
+    if sys.getfilesystemencoding() != "utf-8":
+        raise ConfigError("Python would write file names in another encoding than UTF-8: set PYTHONUTF8=1.")
     named = environ.get("PAGES_CONFIG")
     path = Path(named or "config.toml").absolute()
     if named and not path.is_file():
@@ -102,10 +106,22 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
 _pinned: Config | None = None
 
 
-def pin(settings: Mapping[str, Any]) -> None:
-    """Fix what ``config_in_force`` answers in this process: the fields of a ``Config``."""
+def as_json(config: Config) -> bytes:
+    """The settings as ``pin`` takes them. They hold passwords: for a pipe, not for a file or a screen."""
+    return msgspec.json.encode({f.name: getattr(config, f.name) for f in fields(Config)}, enc_hook=str)
+
+
+def pin(settings: bytes) -> None:
+    """Fix what ``config_in_force`` answers in this process."""
     global _pinned
-    _pinned = Config(**settings)
+    known = {f.name: f.type for f in fields(Config)}
+    # Code that was upgraded since may know other settings: then those have their defaults.
+    values = {key: value for key, value in msgspec.json.decode(settings).items() if key in known}
+    _pinned = Config(**{key: msgspec.convert(value, known[key], dec_hook=_as_path) for key, value in values.items()})
+
+
+def _as_path(kind: type, value: str) -> Any:
+    return kind(value)
 
 
 def config_in_force() -> Config:

@@ -132,7 +132,7 @@ def _locked(path: Path, deadline: float) -> int:
         except (FileNotFoundError, FileExistsError):
             # The folder comes and goes with the locks of others: one went between two of our calls.
             if time.monotonic() >= deadline:
-                raise
+                raise Busy(str(path)) from None
             continue
         if _try_lock(descriptor) and _is_at(path, descriptor):
             return descriptor
@@ -188,15 +188,18 @@ class Work:
         os.rename(source, destination)
         fsync_folder(destination.parent)
 
-    def link(self, target: str, path: Path) -> None:
-        """Make ``path`` a symlink to ``target``, replacing atomically whatever is there."""
-        temporary = self.new_path()
-        os.symlink(target, temporary)
-        make_folders(path.parent)
+    def symlink(self, target: str) -> Path:
+        """A new symlink in the work folder, for ``put_link``."""
+        link = self.new_path()
+        os.symlink(target, link)
+        return link
+
+    def put_link(self, link: Path, path: Path) -> None:
+        """Move a symlink to ``path``, replacing atomically whatever is there; needs no space on the disk."""
         try:
-            os.rename(temporary, path)
+            os.rename(link, path)
         except (IsADirectoryError, NotADirectoryError, FileExistsError):
-            exchange(temporary, path)  # A folder stood there: it goes with the work folder.
+            exchange(link, path)  # A folder stood there: it goes with the work folder.
         fsync_folder(path.parent)
 
     def intend(self, what: str) -> None:
@@ -258,26 +261,31 @@ class Workshop:
             if descriptor is not None:
                 return path, descriptor
 
-    @contextmanager
-    def abandoned(self) -> Iterator[list[Abandoned]]:
-        """The work folders whose process is dead; removed at the end."""
-        found: list[Abandoned] = []
-        descriptors = []
-        try:
-            for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
-                if not path.is_dir():
-                    path.unlink(missing_ok=True)
-                    continue
-                descriptor = _open_and_lock(path)
-                if descriptor is not None:
-                    descriptors.append(descriptor)
-                    found.append(Abandoned(path, _text(path / "note"), _text(path / "intent")))
-            yield found
-            for work in found:
-                remove_tree(work.path)
-        finally:
-            for descriptor in descriptors:
+    def clear_abandoned(self, finish: Callable[[Abandoned], None]) -> None:
+        """Clear the work folders whose process is dead; ``finish`` completes what each was about.
+
+        Space is freed first: a full disk may be why it died. A folder that cannot be finished or removed
+        stays for the next start, and stops nothing.
+        """
+        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
+            descriptor = _open_and_lock(path) if path.is_dir() else None
+            if descriptor is None and path.is_dir():
+                continue  # Its process lives.
+            try:
+                _empty(path)
+                finish(Abandoned(path, _text(path / "note"), _text(path / "intent")))
+                remove_tree(path)
+            except OSError as error:
+                log.error("The work folder %s cannot be cleared: %s", path, error)
+            if descriptor is not None:
                 os.close(descriptor)
+
+
+def _empty(path: Path) -> None:
+    """Remove all that is in a work folder, but what tells what it was about."""
+    for inside in path.iterdir() if path.is_dir() else ():
+        if inside.name not in ("note", "intent"):
+            remove_tree(inside)
 
 
 def _open_and_lock(path: Path) -> int | None:

@@ -20,6 +20,7 @@ from pages.paths import Paths
 
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 _ID_TIME = "%Y%m%d-%H%M%S"
+_FIRST_YEAR, _LAST_YEAR = 1971, 9000  # Sums of times outside are no times any more.
 
 
 class Histories:
@@ -41,6 +42,8 @@ class Histories:
             if self.archive_ids(site):
                 raise HistoryBroken(f"{path} is missing, and there are archives") from None
             return History(site.id, site.username, None, (), site.created_at)
+        except OSError as error:
+            raise HistoryBroken(f"{path}: {error.strerror}") from None
         try:
             history = msgspec.json.decode(data, type=History)
             _check(history, site)
@@ -98,12 +101,13 @@ def _check(history: History, site: Site) -> None:
     """``ValueError`` for what no ``metadata.json`` of this site says; names and times are relied on."""
     if (history.username, history.site_id) != (site.username, site.id):
         raise ValueError("the metadata is another site's")
-    datetime.fromisoformat(history.updated_at)
-    for checkpoint in history.checkpoints:
-        datetime.fromisoformat(checkpoint.created_at)
-        datetime.strptime(checkpoint.id[:15], _ID_TIME)
-        if not is_checkpoint_id(checkpoint.id):
-            raise ValueError("a checkpoint's id has not its form")
+    ids = [checkpoint.id for checkpoint in history.checkpoints]
+    if not all(map(is_checkpoint_id, ids if history.current is None else [history.current, *ids])):
+        raise ValueError("a checkpoint's id has not its form")
+    times = [datetime.fromisoformat(c.created_at) for c in history.checkpoints]
+    times += [datetime.strptime(found[:15], _ID_TIME) for found in ids]
+    if not all(_FIRST_YEAR <= time.year <= _LAST_YEAR for time in (datetime.fromisoformat(history.updated_at), *times)):
+        raise ValueError("a time is out of all reason")
 
 
 def is_checkpoint_id(text: str) -> bool:
@@ -121,15 +125,16 @@ def content_digest(folders: tuple[str, ...], files: Mapping[str, tuple[int, str,
     return digest.hexdigest()
 
 
-def next_time(history: History, now: datetime) -> datetime:
+def next_time(history: History, now: datetime, *others: str) -> datetime:
     """The second that a new checkpoint gets: ``now``, or the first one later than all before.
 
     Later both as an instant (file times are made of it) and as local time (ids are), so that ids sort
     by age when the clock or the zone goes back, and no two checkpoints ever share a second. The
-    metadata's ``updated_at`` stands in for checkpoints that were deleted.
+    metadata's ``updated_at`` stands in for checkpoints that were deleted; ``others`` are more times (ISO
+    8601) that it has to be later than.
     """
     second = now.astimezone().replace(microsecond=0)
-    before = [history.updated_at] if history.current or history.checkpoints else []
+    before = [*others, history.updated_at] if history.current or history.checkpoints else list(others)
     before += [checkpoint.created_at for checkpoint in history.checkpoints]
     for text in before:
         earlier = datetime.fromisoformat(text).replace(microsecond=0)

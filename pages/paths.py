@@ -27,6 +27,7 @@ class Paths:
         self.registry = data_dir / "registry"
         self.domains = data_dir / "domains"
         self.sites = data_dir / "sites"
+        self.histories = data_dir / "sites-checkpoints"
         self.cache = data_dir / "cache"
         self.work = data_dir / "work"
         self.registry_lock = data_dir / "locks" / "registry"
@@ -64,7 +65,7 @@ class Paths:
 
     def history(self, username: str, site_id: str) -> Path:
         """All there is of a site's checkpoints."""
-        return self.data / "sites-checkpoints" / username / site_id
+        return self.histories / username / site_id
 
     def metadata(self, username: str, site_id: str) -> Path:
         return self.history(username, site_id) / "metadata.json"

@@ -29,7 +29,7 @@ from pages.history import Histories, is_checkpoint_id
 from pages.model import Checkpoint, History, Site, is_name, timestamp
 from pages.paths import Paths
 from pages.registry import Registry
-from pages.roots import entries_of, files_below
+from pages.roots import entries_of, mtimes_below
 from pages.staging import Staging, below
 from pages.trees import Trees
 
@@ -71,11 +71,15 @@ class Publisher:
         with self._changing(site.username, site.id) as work, self._registry.locked():
             self._registry.check_free(site, reserved)
             self._set_aside_versions(work, site.username, site.id)
+            own_root = self._trees.live(site) is not None  # Put there by an operator, in advance.
             try:
                 self._make_ready(work, site)
                 self._registry.add(work, site)
             except OSError:
-                self._clear_away(work, site.username, site.id)
+                if not self._registry.has(site.username, site.id):
+                    self._clear_versions(work, site.username, site.id)
+                    if not own_root:
+                        work.discard(self._paths.site_root(site.username, site.id))
                 raise
         return site
 
@@ -133,8 +137,9 @@ class Publisher:
             checkpoint = self._histories.get(site, checkpoint_id)
             tree = self._tree_of(work, site, checkpoint)
             work.intend(checkpoint_id)
+            link = self._trees.prepare(work, site, tree)
             self._histories.write(work, history.with_current(before, checkpoint_id, now))
-            self._trees.switch(work, site, tree)
+            self._trees.switch(work, site, link)
 
     def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
         """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one."""
@@ -173,7 +178,7 @@ class Publisher:
         if known.current is not None and not self._trees.is_settled(site, known.current, own_root=own_root):
             try:
                 tree = self._tree_of(work, site, self._histories.get(site, known.current))
-                self._trees.switch(work, site, tree)
+                self._trees.switch(work, site, self._trees.prepare(work, site, tree))
             except (CheckpointBroken, CheckpointNotFound) as error:
                 log.error(
                     "Site %s/%s: its current checkpoint %s cannot be unpacked (%s). Deploy again, or check out "
@@ -260,7 +265,7 @@ class Publisher:
     ) -> Checkpoint:
         """Make a staged tree and archive the site's newest checkpoint, and live."""
         before = self._histories.read(site)
-        time = history.next_time(before, self._after_root(site, before, now))
+        time = history.next_time(before, self._after_root(site, before, now), site.updated_at)
         manifest = staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
         checkpoint_id = history.new_checkpoint_id(time, manifest.digest)
         checkpoint = Checkpoint(
@@ -276,13 +281,14 @@ class Publisher:
         try:
             self._histories.store(work, site, checkpoint_id, archive, manifest)
             tree = self._trees.place(work, site, staging.tree, checkpoint_id)
+            link = self._trees.prepare(work, site, tree)
             self._histories.write(work, history.with_checkpoint(before, checkpoint))
         except OSError:
             # The write may have failed after its rename: then the checkpoint is there, and stays.
             if self._histories.read(site).current != checkpoint_id:
                 self._discard_version(work, site, checkpoint_id)
             raise
-        self._trees.switch(work, site, tree)
+        self._trees.switch(work, site, link)
         return checkpoint
 
     def _discard_version(self, work: Work, site: Site, checkpoint_id: str) -> None:
@@ -297,7 +303,7 @@ class Publisher:
         root = self._trees.live(site)
         if before.current is not None or root is None:
             return now
-        times = [os.lstat(root / path).st_mtime for path in files_below(root)]
+        times = list(mtimes_below(root))
         newest = max((time for time in times if time <= now.timestamp()), default=0)
         return max(now, datetime.fromtimestamp(int(newest) + 1).astimezone())
 

@@ -7,7 +7,7 @@ from importlib.resources import files as package_files
 
 from pages import files
 from pages.errors import ConfigError, PagesError, SiteExists
-from pages.files import Workshop
+from pages.files import Abandoned, Workshop
 from pages.model import is_name
 from pages.paths import FOLDERS, Paths
 from pages.publish import Publisher
@@ -25,7 +25,7 @@ def recover(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetim
     processes may start at once: one recovers, the others wait for it.
     """
     with files.lock(paths.recovery_lock, _WAIT_SECONDS):
-        is_new = not paths.registry.exists() or paths.first_start.exists()
+        is_new = paths.first_start.exists() or not (paths.registry.exists() or any(paths.histories.glob("*/*")))
         for folder in FOLDERS:
             if folder != "registry":
                 (paths.data / folder).mkdir(exist_ok=True)
@@ -48,16 +48,17 @@ def _check_one_file_system(paths: Paths) -> None:
 
 
 def _finish_abandoned(workshop: Workshop, publisher: Publisher) -> None:
-    with workshop.abandoned() as found:
-        for abandoned in found:
-            username, _, site_id = abandoned.note.partition("/")
-            if not (is_name(username) and is_name(site_id)):
-                continue  # It was about no site, or the file is damaged.
-            log.warning("Site %s: finishing what was cut short", abandoned.note)
-            try:
-                publisher.finish(username, site_id, abandoned.intent)
-            except PagesError as error:
-                log.error("Site %s: %s", abandoned.note, error)
+    def finish(abandoned: Abandoned) -> None:
+        username, _, site_id = abandoned.note.partition("/")
+        if not (is_name(username) and is_name(site_id)):
+            return  # It was about no site, or the file is damaged.
+        log.warning("Site %s: finishing what was cut short", abandoned.note)
+        try:
+            publisher.finish(username, site_id, abandoned.intent)
+        except PagesError as error:
+            log.error("Site %s: %s", abandoned.note, error)
+
+    workshop.clear_abandoned(finish)
 
 
 def _put_up_welcome(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetime) -> None:

@@ -26,7 +26,7 @@ from pages.paths import Paths
 
 log = logging.getLogger(__name__)
 
-_CACHED_RECORDS = 4096
+_CACHED_RECORDS = 100_000
 # Two writes within one tick of the kernel's clock may leave a file of the same identity: what was
 # written just now is read again.
 _RACY_NS = 50_000_000
@@ -148,7 +148,7 @@ class Registry:
             raise SiteNotFound()
         try:
             domains = [self.get(username, site_id).domain]
-        except SiteBroken:
+        except (SiteBroken, SiteNotFound):  # Unreadable, or a link that leads nowhere.
             domains = [d for d in _listed(self._paths.domains) if self._linked(d) == (username, site_id)]
         work.discard(record)
         files.fsync_folder(record.parent)
@@ -158,15 +158,16 @@ class Registry:
     def sync(self, work: Work) -> list[Problem]:
         """Bring the domain links in line with the records, also those edited by hand.
 
-        The caller holds ``locked``. Returns the records that cannot be read, or whose domain
-        another site has; each is logged. Such a site keeps the domain it has, and is not served.
+        Returns the records that cannot be read, or whose domain another site has; each is logged.
+        Such a site keeps the domain it has, and is not served. Locks for one change at a time.
         """
         problems = []
         for username, site_id in self.names():
             try:
                 site = self._read(username, site_id)
                 if self._linked(site.domain) != (username, site_id):
-                    self._claim(work, site)
+                    with self.locked():
+                        self._claim(work, self._read(username, site_id))
             except SiteNotFound:
                 continue
             except SiteBroken as error:
@@ -175,7 +176,9 @@ class Registry:
                 problems.append(self._problem(username, site_id, f"域名已被占用: {site.domain}"))
         for domain in _listed(self._paths.domains):
             if self._holder(domain) is None:
-                work.discard(self._paths.domain(domain))
+                with self.locked():
+                    if self._holder(domain) is None:
+                        work.discard(self._paths.domain(domain))
         return problems
 
     # --- Domains ----------------------------------------------------------------------------
@@ -184,8 +187,9 @@ class Registry:
         holder = self._holder(site.domain)
         if holder not in (None, (site.username, site.id)):
             raise DomainTaken()
-        link = self._paths.domain(site.domain)
-        work.link(self._paths.domain_target(site.username, site.id), link)
+        link = work.symlink(self._paths.domain_target(site.username, site.id))
+        files.make_folders(self._paths.domains)
+        work.put_link(link, self._paths.domain(site.domain))
 
     def _release(self, work: Work, domain: str, username: str, site_id: str) -> None:
         if self._linked(domain) == (username, site_id):

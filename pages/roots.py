@@ -19,30 +19,43 @@ def entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
         if path != name:
             warnings.append(f"已略过名称不是 UTF-8 的文件: {shown_name(name)}")
             continue
-        content = iter(()) if is_folder else _content_of(root / path)
-        yield Entry(path, is_folder, content, status.st_mtime_ns)
+        if is_folder:
+            yield Entry(path, True, iter(()), status.st_mtime_ns)
+            continue
+        try:
+            opened = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:  # Gone since, or not ours to read.
+            warnings.append(f"已略过无法读取的文件: {shown_name(name)}（{error.strerror}）")
+            continue
+        yield Entry(path, False, _content_of(opened), status.st_mtime_ns)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, bool, os.stat_result]]:
     """(path, is it a folder, its status) of all below a folder, no link followed; folders come first."""
     folders = [""]
     for folder in folders:
-        with os.scandir(root / folder) as listing:
-            found = sorted(listing, key=lambda item: item.name)
+        try:
+            with os.scandir(root / folder) as listing:
+                found = sorted(listing, key=lambda item: item.name)
+        except (FileNotFoundError, PermissionError):  # Gone since, or not ours to read: not served either.
+            continue
         for item in found:
             path = f"{folder}/{item.name}" if folder else item.name
-            is_folder = item.is_dir(follow_symlinks=False)
+            try:
+                is_folder, status = item.is_dir(follow_symlinks=False), item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
             if is_folder:
                 folders.append(path)
-            yield path, is_folder, item.stat(follow_symlinks=False)
+            yield path, is_folder, status
 
 
-def files_below(root: Path) -> Iterator[str]:
-    """The path of everything below a folder that is not a folder itself."""
-    return (path for path, is_folder, _ in _walk(root) if not is_folder)
+def mtimes_below(root: Path) -> Iterator[float]:
+    """The modification time (seconds) of everything below a folder that is not a folder itself."""
+    return (status.st_mtime for _, is_folder, status in _walk(root) if not is_folder)
 
 
-def _content_of(path: Path) -> Iterator[bytes]:
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+def _content_of(descriptor: int) -> Iterator[bytes]:
+    with open(descriptor, "rb", buffering=0) as file:
         while chunk := file.read(256 * 1024):
             yield chunk

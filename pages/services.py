@@ -43,12 +43,12 @@ class Services:
 
     def reload(self) -> list[Problem]:
         """Put what was changed by hand in force: domains, and the roots of new or restored records."""
-        with self.workshop.work() as work, self.registry.locked():
+        with self.workshop.work() as work:
             problems = self.registry.sync(work)
         for site in self.registry.sites(self.registry.names()):
             try:
                 self.publisher.ensure_settled(site)
-            except PagesError as error:
+            except (PagesError, OSError) as error:
                 log.error("Site %s/%s: %s (%s)", site.username, site.id, error, getattr(error, "reason", ""))
         return problems
 

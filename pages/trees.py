@@ -6,6 +6,7 @@ that already followed the old link finishes on the old version; older ones becom
 Trees are derived: each can be rebuilt from its checkpoint's archive.
 """
 
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -14,6 +15,8 @@ from pages import files
 from pages.files import Work
 from pages.model import Manifest, Site
 from pages.paths import Paths
+
+log = logging.getLogger(__name__)
 
 _NO_CHECKPOINT = "initial"
 
@@ -51,7 +54,7 @@ class Trees:
         """An empty root, for an operator to drop files into before the first deploy."""
         tree = self._new_tree(site, _NO_CHECKPOINT)
         files.make_folders(tree)
-        self.switch(work, site, tree)
+        self.switch(work, site, self.prepare(work, site, tree))
 
     def place(self, work: Work, site: Site, staged: Path, checkpoint_id: str) -> Path:
         """Move a staged tree to where it can be served from."""
@@ -59,14 +62,21 @@ class Trees:
         work.move(staged, tree)
         return tree
 
-    def switch(self, work: Work, site: Site, tree: Path) -> None:
-        """Serve ``tree`` from now on, in one atomic step; then put older trees away."""
-        before = self.live(site)
-        target = self._paths.tree_target(site.username, site.id, tree.name)
-        work.link(target, self._paths.site_root(site.username, site.id))
+    def prepare(self, work: Work, site: Site, tree: Path) -> Path:
+        """The link that ``switch`` will put in place: all that a switch needs space on the disk for."""
+        files.make_folders(self._paths.site_root(site.username, site.id).parent)
+        return work.symlink(self._paths.tree_target(site.username, site.id, tree.name))
+
+    def switch(self, work: Work, site: Site, link: Path) -> None:
+        """Serve the tree of a prepared link from now on, in one atomic step; then put older trees away."""
+        before, tree = self.live(site), os.path.basename(os.readlink(link))
+        work.put_link(link, self._paths.site_root(site.username, site.id))
         for older in _folders_in(self._paths.trees(site.username, site.id)):
-            if older not in (tree, before):
-                self._put_away(work, site, older)
+            if older.name != tree and older != before:
+                try:
+                    self._put_away(work, site, older)
+                except OSError as error:  # The switch is done; this is only tidying.
+                    log.warning("The tree %s cannot be put away: %s", older, error)
 
     def find(self, work: Work, site: Site, checkpoint_id: str, manifest: Manifest | None) -> Path | None:
         """A tree of this checkpoint that can be served as it is; None when it must be unpacked.
@@ -83,6 +93,7 @@ class Trees:
             # Not moved: somebody who is removing the cache right now would go on inside it.
             if _link_files(warm, linked, manifest) and is_intact(linked, manifest):
                 work.discard(warm)
+                files.sync_file_system(linked)
                 return self.place(work, site, linked, checkpoint_id)
         return None
 

@@ -169,7 +169,8 @@ def test_a_clock_that_is_right_is_believed(zone: str, moment: datetime) -> None:
 
 def test_the_id_is_local_time_and_the_digest_s_first_digits() -> None:
     with in_zone("CST-8"):
-        assert history.new_checkpoint_id(datetime(2025, 1, 6, 8, 0, 0, tzinfo=UTC), DIGEST) == "20250106-160000-01234567"
+        time = datetime(2025, 1, 6, 8, 0, 0, tzinfo=UTC)
+        assert history.new_checkpoint_id(time, DIGEST) == "20250106-160000-01234567"
 
 
 # --- The digest -----------------------------------------------------------------------------

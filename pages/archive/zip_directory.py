@@ -47,7 +47,8 @@ def find_directory(file: BinaryIO) -> Directory:
     tail_start = max(0, size - _END.size - fields.FULL16 - _MAX_PADDING_BYTES)
     file.seek(tail_start)
     tail = file.read()
-    ends = [at for at in _occurrences(tail, b"PK\x05\x06") if _is_end(tail, at)]
+    content_length = len(tail.rstrip(b"\0"))
+    ends = [at for at in _occurrences(tail, b"PK\x05\x06") if _is_end(tail, at, content_length)]
     if len(ends) != 1:
         raise BadArchive("不是完整的 zip 文件（末尾记录缺失、有多余数据或不唯一）")
     at = tail_start + ends[0]
@@ -91,7 +92,7 @@ def _occurrences(data: bytes, signature: bytes) -> Iterator[int]:
         at = data.find(signature, at + 1)
 
 
-def _is_end(tail: bytes, at: int) -> bool:
+def _is_end(tail: bytes, at: int, content_length: int) -> bool:
     """Is there a whole end record at ``at``, its comment the last thing in the file but for zeros?
 
     (bsdtar pads a zip that it writes into a pipe to whole blocks.)
@@ -99,7 +100,7 @@ def _is_end(tail: bytes, at: int) -> bool:
     if at + _END.size > len(tail):
         return False
     end = at + _END.size + int(_END.unpack_from(tail, at)[7])
-    return end <= len(tail) and not any(tail[end:])
+    return content_length <= end <= len(tail)
 
 
 def read_directory(file: BinaryIO, directory: Directory) -> list[Record]:

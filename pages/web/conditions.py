@@ -20,14 +20,19 @@ _NAMES = (
 
 
 class Conditions:
-    """A GET's or HEAD's conditions on a file with this ETag, mtime (seconds) and size (bytes)."""
+    """A GET's or HEAD's conditions on a file with this ETag, mtime (seconds) and size (bytes).
 
-    def __init__(self, environ: dict[str, Any], etag: str, mtime: int, size: int) -> None:
+    ``changed`` (seconds) is when the site's record last was: a date from before may be of another site, or of
+    another index, and says nothing.
+    """
+
+    def __init__(self, environ: dict[str, Any], etag: str, mtime: int, size: int, changed: float) -> None:
         self._environ = environ
         self._sent = {name: environ[name] for name in _NAMES if name in environ}
         self._etag = etag
         self._mtime = mtime
         self._size = size
+        self._dates_count = mtime > changed
 
     def failed(self) -> bool:
         """Does the client want this version of the file or none (412)?"""
@@ -55,7 +60,7 @@ class Conditions:
         """Has the client this version already? ``If-None-Match`` goes before a date."""
         if "HTTP_IF_NONE_MATCH" in self._sent:
             return parse_etags(self._sent["HTTP_IF_NONE_MATCH"]).contains_weak(self._etag)
-        return self._sent.get("HTTP_IF_MODIFIED_SINCE") == self._modified()
+        return self._dates_count and self._sent.get("HTTP_IF_MODIFIED_SINCE") == self._modified()
 
     def _range(self) -> str | None:
         """The one range of bytes to send; None for the whole file.
@@ -64,9 +69,9 @@ class Conditions:
         """
         if self._environ["REQUEST_METHOD"] != "GET" or "HTTP_RANGE" not in self._sent:
             return None
-        validators = (self._modified(), f'"{self._etag}"')
+        validators = (f'"{self._etag}"', self._modified() if self._dates_count else None)
         for name in ("HTTP_IF_RANGE", "HTTP_IF_UNMODIFIED_SINCE"):
-            if self._sent.get(name, validators[0]) not in validators:
+            if name in self._sent and self._sent[name] not in validators:
                 return None
         wanted = parse_range_header(self._sent["HTTP_RANGE"])
         if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:

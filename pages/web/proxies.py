@@ -27,6 +27,7 @@ class TrustedProxies:
             return self._unix
         try:
             address = ipaddress.ip_address(peer)
+            address = getattr(address, "ipv4_mapped", None) or address  # On a socket for both versions.
         except ValueError:
             return False
         return any(address in network for network in self._networks)

@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -78,7 +79,7 @@ def _answer(site: Site) -> Response:
     tree = services().trees.live(site)
     while tree is not None:
         try:
-            return _from_tree(tree, site.index)
+            return _from_tree(tree, site)
         except PermissionError as error:
             log.error("%s cannot be served: %s", error.filename, error.strerror)
             return not_found_page()
@@ -90,12 +91,12 @@ def _answer(site: Site) -> Response:
     return not_found_page()
 
 
-def _from_tree(tree: Path, index: str) -> Response:
-    found = _resolve(tree, index)
+def _from_tree(tree: Path, site: Site) -> Response:
+    found = _resolve(tree, site.index)
     if isinstance(found, _Folder):
         return _redirect_to_folder(found.path)
     if found is not None:
-        return _send(found)
+        return _send(found, datetime.fromisoformat(site.updated_at).timestamp())
     missing = _file_at(tree, [_ERROR_PAGE])
     if missing is None:
         if not tree.is_dir():
@@ -163,9 +164,9 @@ def _redirect_to_folder(path: str) -> Response:
     return response
 
 
-def _send(file: _File) -> Response:
+def _send(file: _File, site_changed: float) -> Response:
     etag = f"{file.status.st_mtime_ns:x}-{file.status.st_size:x}"
-    conditions = Conditions(request.environ, etag, int(file.status.st_mtime), file.status.st_size)
+    conditions = Conditions(request.environ, etag, int(file.status.st_mtime), file.status.st_size, site_changed)
     if conditions.failed():
         return page(412, "Precondition Failed")
     try:

@@ -58,8 +58,8 @@ def show_site(username: str, site_id: str) -> Response:
 def update_site(username: str, site_id: str) -> Response:
     changes = model.changed_site_fields(json_object())
     require_own(username)
-    services().registry.get(username, site_id)
-    if changes.get("domain") in _reserved_domains():
+    before = services().registry.get(username, site_id)
+    if changes.get("domain", before.domain) != before.domain and changes["domain"] in _reserved_domains():
         raise DomainTaken()
     site = services().publisher.update(username, site_id, changes, now())
     return success(site, "站点更新成功")

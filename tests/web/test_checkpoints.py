@@ -39,10 +39,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Stop the clock of deploys, checkouts and the rest at this time."""
+def set_clock(monkeypatch: pytest.MonkeyPatch, data: Path) -> Callable[[datetime], None]:
+    """Stop the clock of deploys, checkouts and the rest at this time; all sites are older than that."""
 
     def set_to(time: datetime) -> None:
+        for path in (data / "registry").glob("*/*.json"):
+            long_ago = {"created_at": "2000-01-01T00:00:00+00:00", "updated_at": "2000-01-01T00:00:00+00:00"}
+            path.write_text(json.dumps(json.loads(path.read_text()) | long_ago))
         for views in (deploy_views, checkpoint_views):
             monkeypatch.setattr(views, "now", lambda: time)
 
