@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pages.errors import (
     CheckpointInUse,
     CheckpointNotFound,
     EmptySite,
+    HistoryBroken,
     SiteNotFound,
 )
 from pages.files import Work, Workshop
@@ -86,7 +87,8 @@ class Publisher:
     def update(self, username: str, site_id: str, changes: dict[str, Any], now: datetime) -> Site:
         """Change a site's record: ``SiteNotFound``, ``SiteBroken``, ``DomainTaken``."""
         with self._workshop.work() as work, self._registry.locked():
-            return self._registry.change(work, username, site_id, changes, now)
+            after = self._after_versions(self._registry.get(username, site_id), now)
+            return self._registry.change(work, username, site_id, changes, after)
 
     def delete(self, username: str, site_id: str) -> None:
         """Take a site away with its root, checkpoints and domain: ``SiteNotFound``."""
@@ -294,6 +296,18 @@ class Publisher:
     def _discard_version(self, work: Work, site: Site, checkpoint_id: str) -> None:
         self._histories.discard(work, site, checkpoint_id)
         self._trees.discard(work, site, checkpoint_id)
+
+    def _after_versions(self, site: Site, now: datetime) -> datetime:
+        """``now``, or just after the newest checkpoint when that one's second lies ahead of the clock.
+
+        What was last modified before the record's last change is not recognised by its date alone.
+        """
+        try:
+            checkpoints = self._histories.read(site).checkpoints
+        except HistoryBroken:
+            return now
+        times = [datetime.fromisoformat(c.created_at) + timedelta(microseconds=1) for c in checkpoints]
+        return max([now, *times])
 
     def _after_root(self, site: Site, before: History, now: datetime) -> datetime:
         """``now``, or just after the newest file of a root that is no checkpoint's.
