@@ -13,7 +13,8 @@ The layers; a module imports from those below it or beside it, never from above 
     recovery  upkeep
     publish   backups
     trees     staging   roots   registry   database
-    history   archive   files   paths   config   passwords   media_types
+    history   work
+    archive   files   paths   config   passwords   media_types
     model     hosts
     errors
 """

@@ -19,11 +19,11 @@ import msgspec
 from pages import database, files
 from pages.config import Config
 from pages.errors import OperationFailed
-from pages.files import Workshop
 from pages.history import Histories
 from pages.model import is_name
 from pages.paths import Paths
 from pages.registry import Registry
+from pages.work import Workshop
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 
 from pages.errors import CheckpointNotFound, HistoryBroken
-from pages.files import Work
 from pages.model import Checkpoint, History, Manifest, Site, timestamp
 from pages.paths import Paths
+from pages.work import Work
 
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 _ID_TIME = "%Y%m%d-%H%M%S"

@@ -25,7 +25,6 @@ from pages.errors import (
     HistoryBroken,
     SiteNotFound,
 )
-from pages.files import Work, Workshop
 from pages.history import Histories, is_checkpoint_id
 from pages.model import Checkpoint, History, Site, is_name, timestamp
 from pages.paths import Paths
@@ -33,6 +32,7 @@ from pages.registry import Registry
 from pages.roots import entries_of, mtimes_below
 from pages.staging import Staging, below
 from pages.trees import Trees
+from pages.work import Work, Workshop
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from importlib.resources import files as package_files
 
 from pages import files
 from pages.errors import ConfigError, PagesError, SiteExists
-from pages.files import Abandoned, Workshop
 from pages.model import is_name
 from pages.paths import FOLDERS, Paths
 from pages.publish import Publisher
+from pages.work import Abandoned, Workshop
 
 log = logging.getLogger(__name__)
 

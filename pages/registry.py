@@ -20,9 +20,9 @@ import msgspec
 
 from pages import files
 from pages.errors import DomainTaken, SiteBroken, SiteBusy, SiteExists, SiteNotFound
-from pages.files import Work
 from pages.model import Site, is_name, site_from_record, timestamp
 from pages.paths import Paths
+from pages.work import Work
 
 log = logging.getLogger(__name__)
 

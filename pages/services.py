@@ -7,7 +7,6 @@ from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
 from pages.errors import ConfigError, PagesError
-from pages.files import Workshop
 from pages.history import Histories
 from pages.model import now
 from pages.paths import Paths
@@ -16,6 +15,7 @@ from pages.recovery import recover
 from pages.registry import Problem, Registry
 from pages.trees import Trees
 from pages.upkeep import Upkeep
+from pages.work import Workshop
 
 log = logging.getLogger(__name__)
 

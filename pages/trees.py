@@ -12,9 +12,9 @@ import secrets
 from pathlib import Path
 
 from pages import files
-from pages.files import Work
 from pages.model import Manifest, Site
 from pages.paths import Paths
+from pages.work import Work
 
 log = logging.getLogger(__name__)
 

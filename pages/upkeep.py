@@ -12,9 +12,9 @@ from pages import files
 from pages.backups import Backups
 from pages.config import Config, load_config
 from pages.errors import ConfigError, OperationFailed
-from pages.files import Workshop
 from pages.model import now
 from pages.paths import Paths
+from pages.work import Workshop
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from pages import history
 from pages.errors import CheckpointNotFound, HistoryBroken
-from pages.files import Workshop
 from pages.history import Histories
 from pages.model import Checkpoint, History, Manifest, Site, timestamp
 from pages.paths import Paths
+from pages.work import Workshop
 
 ZONES = [
     "UTC0",

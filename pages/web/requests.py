@@ -14,7 +14,7 @@ from flask import Request, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from pages.errors import BadRequest, FileMissing, TooLarge
-from pages.files import Work
+from pages.work import Work
 
 MAX_JSON_BYTES = 1024 * 1024
 # What a multipart form needs beside the file: boundaries, part headers, the text fields.

@@ -1,0 +1,166 @@
+"""Work folders: what an operation makes before its switch, and throws away after.
+
+Readers take no lock: whatever they open was put in place by one rename. Every temporary thing is made in
+a work folder that its process holds locked, so the next start can tell what a crash left.
+"""
+
+import errno
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from pages import files
+
+log = logging.getLogger(__name__)
+
+
+class Work:
+    """A folder of one operation's own: what it makes before the switch and what it throws away after.
+
+    Everything atomic is done through it, so that temporary names appear nowhere else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def new_path(self) -> Path:
+        """A name in the work folder that is not taken."""
+        return self.path / secrets.token_hex(8)
+
+    def write(self, destination: Path, data: bytes, mode: int = 0o644) -> None:
+        """Replace ``destination`` by ``data``, durably: readers see the old file or the new one."""
+        temporary = self.new_path()
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        self.move(temporary, destination)
+
+    def move(self, source: Path, destination: Path) -> None:
+        """Rename into place and make the new name durable; ``source`` must be on disk already."""
+        files.make_folders(destination.parent)
+        os.rename(source, destination)
+        files.fsync_folder(destination.parent)
+
+    def symlink(self, target: str) -> Path:
+        """A new symlink in the work folder, for ``put_link``."""
+        link = self.new_path()
+        os.symlink(target, link)
+        return link
+
+    def put_link(self, link: Path, path: Path) -> None:
+        """Move a symlink to ``path``, replacing atomically whatever is there; needs no space on the disk."""
+        try:
+            os.rename(link, path)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            files.exchange(link, path)  # A folder stood there: it goes with the work folder.
+        files.fsync_folder(path.parent)
+
+    def intend(self, what: str) -> None:
+        """Tell recovery what is about to be put in place, switched to or taken away."""
+        (self.path / "intent").write_text(what, encoding="utf-8")
+
+    def discard(self, path: Path) -> None:
+        """Take ``path`` away in one step; it is deleted when the work is over, after all locks."""
+        try:
+            os.rename(path, self.new_path())
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            files.remove_tree(path)  # Somebody mounted another disk there.
+
+
+class Abandoned(NamedTuple):
+    """A work folder whose process is dead: what it was about, and what it had set out to do."""
+
+    path: Path
+    note: str
+    intent: str
+
+
+class Workshop:
+    """The folder that holds the work folders of all operations under way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def work(self, note: str = "") -> Iterator[Work]:
+        """A locked work folder, removed at the end. ``note`` tells recovery what it was about."""
+        path, descriptor = self._new_folder()
+        try:
+            if note:
+                (path / "note").write_text(note, encoding="utf-8")
+            yield Work(path)
+        finally:
+            try:
+                files.remove_tree(path)
+            except OSError as error:  # What was to be done is done: the next start clears the rest.
+                log.warning("The work folder %s cannot be removed: %s", path, error)
+            os.close(descriptor)
+
+    def _new_folder(self) -> tuple[Path, int]:
+        while True:
+            path = self.folder / secrets.token_hex(8)
+            self.folder.mkdir(exist_ok=True)
+            path.mkdir()
+            # Between the two lines a recovery may take the folder for a dead one: then a new one.
+            try:
+                descriptor = _open_and_lock(path)
+            except OSError:
+                path.rmdir()
+                raise
+            if descriptor is not None:
+                return path, descriptor
+
+    def clear_abandoned(self, finish: Callable[[Abandoned], None]) -> None:
+        """Clear the work folders whose process is dead; ``finish`` completes what each was about.
+
+        Space is freed first: a full disk may be why it died. A folder that cannot be finished or removed
+        stays for the next start, and stops nothing.
+        """
+        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
+            descriptor = _open_and_lock(path) if path.is_dir() else None
+            if descriptor is None and path.is_dir():
+                continue  # Its process lives.
+            try:
+                _empty(path)
+                finish(Abandoned(path, _text(path / "note"), _text(path / "intent")))
+                files.remove_tree(path)
+            except OSError as error:
+                log.error("The work folder %s cannot be cleared: %s", path, error)
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _empty(path: Path) -> None:
+    """Remove all that is in a work folder, but what tells what it was about."""
+    for inside in path.iterdir() if path.is_dir() else ():
+        if inside.name not in ("note", "intent"):
+            files.remove_tree(inside)
+
+
+def _open_and_lock(path: Path) -> int | None:
+    """A locked descriptor of the folder; None if somebody has it or it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    if files.try_lock(descriptor) and files.is_at(path, descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
