@@ -47,7 +47,7 @@ class Registry:
         self._paths = paths
         self._lock_timeout = lock_timeout
         # What a record said, by the identity of its file: never stale, at most one parse a change.
-        self._parsed: dict[Path, tuple[tuple[int, int, int], Site | SiteBroken]] = {}
+        self._parsed: dict[str, tuple[tuple[int, int, int], Site | SiteBroken]] = {}
 
     # --- Looking up -------------------------------------------------------------------------
 
@@ -217,7 +217,8 @@ class Registry:
     def _link(self, domain: str) -> tuple[str, str]:
         """(username, id) of the record that a domain's link names."""
         try:
-            target = os.readlink(self._paths.domain(domain))
+            # Text, not a Path: this and _read stand in the way of every visitor.
+            target = os.readlink(f"{self._paths.domains}/{domain}")
         except OSError:
             raise SiteNotFound() from None
         username, _, file_name = target.removeprefix("../registry/").partition("/")
@@ -234,7 +235,7 @@ class Registry:
         return [site_id for site_id in ids if is_name(site_id)]
 
     def _read(self, username: str, site_id: str) -> Site:
-        path = self._paths.record(username, site_id)
+        path = f"{self._paths.registry}/{username}/{site_id}.json"
         try:
             status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -252,14 +253,14 @@ class Registry:
             raise SiteBroken(known[1].reason)
         return known[1]
 
-    def _remember(self, path: Path, known: tuple[tuple[int, int, int], Site | SiteBroken]) -> None:
+    def _remember(self, path: str, known: tuple[tuple[int, int, int], Site | SiteBroken]) -> None:
         if len(self._parsed) >= _CACHED_RECORDS:
             self._parsed.clear()
         self._parsed[path] = known
 
-    def _parse(self, path: Path, username: str, site_id: str) -> Site | SiteBroken:
+    def _parse(self, path: str, username: str, site_id: str) -> Site | SiteBroken:
         try:
-            return site_from_record(path.read_bytes(), username, site_id)
+            return site_from_record(Path(path).read_bytes(), username, site_id)
         except FileNotFoundError:
             raise SiteNotFound() from None
         except (OSError, ValueError) as error:

@@ -30,13 +30,13 @@ class Trees:
 
     def live(self, site: Site) -> Path | None:
         """The folder that is served now, free of links to follow; None when there is none."""
-        root = self._paths.site_root(site.username, site.id)
+        folder = f"{self._paths.sites}/{site.username}"  # Text, not a Path: every visitor comes by here.
         try:
-            return Path(os.path.normpath(root.parent / os.readlink(root)))
+            return Path(os.path.normpath(os.path.join(folder, os.readlink(f"{folder}/{site.id}"))))
         except FileNotFoundError:
             return None
         except OSError:  # Not a link: a folder that an operator put there.
-            return root
+            return Path(folder, site.id)
 
     def is_settled(self, site: Site, current: str | None, *, own_root: bool = True) -> bool:
         """Is the root what the metadata's ``current`` says?
