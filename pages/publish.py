@@ -173,6 +173,15 @@ class Publisher:
             # Committed: then even a root of an operator's own was about to be replaced.
             self._settle(work, site, own_root=known.current != intended)
 
+    def ensure_settled(self, site: Site) -> None:
+        """See that a site serves what its metadata says; cheap when it does.
+
+        Also gives a site whose record was made by hand its root and metadata.
+        """
+        if not self._trees.is_settled(site, self._histories.read(site).current):
+            with self._locked_site(site):
+                pass
+
     def _settle(self, work: Work, site: Site, *, own_root: bool = True) -> None:
         """Make true what ``metadata.json`` says; the caller holds the site's lock."""
         known = self._histories.read(site)
@@ -229,15 +238,6 @@ class Publisher:
                 raise SiteNotFound()
             self._settle(work, site)
             yield work
-
-    def ensure_settled(self, site: Site) -> None:
-        """See that a site serves what its metadata says; cheap when it does.
-
-        Also gives a site whose record was made by hand its root and metadata.
-        """
-        if not self._trees.is_settled(site, self._histories.read(site).current):
-            with self._locked_site(site):
-                pass
 
     def _make_ready(self, work: Work, site: Site) -> None:
         """A site has a root and metadata from its first day, also when its record was made by hand."""

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from pages import model
 from pages.model import now
 from pages.web.context import services
-from pages.web.replies import success
+from pages.web.replies import success, with_warnings
 from pages.web.requests import json_object
 from pages.web.sites import require_own
 
@@ -26,9 +26,7 @@ def create_checkpoint(username: str, site_id: str) -> Response:
     site = _site(username, site_id)
     published = services().publisher.snapshot(site, description, now())
     data = msgspec.structs.asdict(published.checkpoint)
-    if published.warnings:
-        data["warnings"] = published.warnings
-    return success(data, "检查点已创建", 201)
+    return success(with_warnings(data, published.warnings), "检查点已创建", 201)
 
 
 @blueprint.get("/<checkpoint_id>", provide_automatic_options=False)

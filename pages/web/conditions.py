@@ -4,6 +4,7 @@ A rollback brings an older time back, so only the very time that was handed out 
 nginx has it); werkzeug takes any later one for it. It also judges ``Range`` before the conditions.
 """
 
+from datetime import datetime
 from email.utils import formatdate
 from typing import Any
 
@@ -22,17 +23,17 @@ _NAMES = (
 class Conditions:
     """A GET's or HEAD's conditions on a file with this ETag, mtime (seconds) and size (bytes).
 
-    ``changed`` (seconds) is when the site's record last was: a date from before may be of another site, or of
+    ``changed`` (ISO 8601) is when the site's record last was: a date from before may be of another site, or of
     another index, and says nothing.
     """
 
-    def __init__(self, environ: dict[str, Any], etag: str, mtime: int, size: int, changed: float) -> None:
+    def __init__(self, environ: dict[str, Any], etag: str, mtime: int, size: int, changed: str) -> None:
         self._environ = environ
         self._sent = {name: environ[name] for name in _NAMES if name in environ}
         self._etag = etag
         self._mtime = mtime
         self._size = size
-        self._dates_count = mtime > changed
+        self._changed = changed
 
     def failed(self) -> bool:
         """Does the client want this version of the file or none (412)?"""
@@ -60,7 +61,7 @@ class Conditions:
         """Has the client this version already? ``If-None-Match`` goes before a date."""
         if "HTTP_IF_NONE_MATCH" in self._sent:
             return parse_etags(self._sent["HTTP_IF_NONE_MATCH"]).contains_weak(self._etag)
-        return self._dates_count and self._sent.get("HTTP_IF_MODIFIED_SINCE") == self._modified()
+        return self._sent.get("HTTP_IF_MODIFIED_SINCE") == self._modified() and self._dates_count()
 
     def _range(self) -> str | None:
         """The one range of bytes to send; None for the whole file.
@@ -69,7 +70,7 @@ class Conditions:
         """
         if self._environ["REQUEST_METHOD"] != "GET" or "HTTP_RANGE" not in self._sent:
             return None
-        validators = (f'"{self._etag}"', self._modified() if self._dates_count else None)
+        validators = (f'"{self._etag}"', self._modified() if self._dates_count() else None)
         for name in ("HTTP_IF_RANGE", "HTTP_IF_UNMODIFIED_SINCE"):
             if name in self._sent and self._sent[name] not in validators:
                 return None
@@ -80,6 +81,9 @@ class Conditions:
         if start < 0:  # The last so many bytes: all of it, if there are fewer.
             start, end = max(0, self._size + start), None
         return f"bytes={start}-" + (f"{end - 1}" if end is not None else "")
+
+    def _dates_count(self) -> bool:
+        return self._mtime > datetime.fromisoformat(self._changed).timestamp()
 
     def _modified(self) -> str:
         return formatdate(self._mtime, usegmt=True)

@@ -6,9 +6,8 @@ from pages.archive import archive_kind
 from pages.archive.names import judged_path
 from pages.errors import BadArchive, InvalidField
 from pages.model import now
-from pages.publish import Published
 from pages.web.context import config, services
-from pages.web.replies import success
+from pages.web.replies import success, with_warnings
 from pages.web.requests import receive_upload
 from pages.web.sites import require_own
 
@@ -24,13 +23,8 @@ def deploy(username: str, site_id: str) -> Response:
         require_own(username)
         site = services().registry.get(username, site_id)
         published = services().publisher.deploy(site, upload, file_name, root, now())
-    return success(with_warnings({"username": username, "id": site_id}, published), "站点已部署")
-
-
-def with_warnings(data: dict[str, object], published: Published) -> dict[str, object]:
-    """A reply's data with the checkpoint, and with the warnings when there are any."""
-    data["checkpoint"] = published.checkpoint
-    return data | ({"warnings": published.warnings} if published.warnings else {})
+    data = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
+    return success(with_warnings(data, published.warnings), "站点已部署")
 
 
 def _judged_root(untrusted_root: str) -> str:

@@ -24,6 +24,11 @@ def failure(message: str, status: int, data: Any = None) -> Response:
     return _envelope(False, message, data, status)
 
 
+def with_warnings(data: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """A reply's data, and the warnings when there are any."""
+    return {**data, "warnings": warnings} if warnings else data
+
+
 def maintenance_success(message: str, **fields: str) -> Response:
     """The second seed's body: ``{"success": true, "message", …, "timestamp"}`` in UTC with milliseconds."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

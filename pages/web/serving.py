@@ -10,7 +10,6 @@ import logging
 import os
 import stat
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -96,7 +95,7 @@ def _from_tree(tree: Path, site: Site) -> Response:
     if isinstance(found, _Folder):
         return _redirect_to_folder(found.path)
     if found is not None:
-        return _send(found, datetime.fromisoformat(site.updated_at).timestamp())
+        return _send(found, site.updated_at)
     missing = _file_at(tree, [_ERROR_PAGE])
     if missing is None:
         if not tree.is_dir():
@@ -164,7 +163,7 @@ def _redirect_to_folder(path: str) -> Response:
     return response
 
 
-def _send(file: _File, site_changed: float) -> Response:
+def _send(file: _File, site_changed: str) -> Response:
     etag = f"{file.status.st_mtime_ns:x}-{file.status.st_size:x}"
     conditions = Conditions(request.environ, etag, int(file.status.st_mtime), file.status.st_size, site_changed)
     if conditions.failed():
