@@ -14,7 +14,7 @@ The layers; a module imports from those below it or beside it, never from above 
     publish   backups
     trees     staging   roots   registry   database
     history   work
-    archive   files   paths   config   passwords   media_types
+    archive   packing   files   paths   config   passwords   media_types
     model     hosts
     errors
 """

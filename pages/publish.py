@@ -27,6 +27,7 @@ from pages.errors import (
 )
 from pages.history import Histories, is_checkpoint_id
 from pages.model import Checkpoint, History, Site, is_name, timestamp
+from pages.packing import TarGz
 from pages.paths import Paths
 from pages.registry import Registry
 from pages.roots import entries_of, mtimes_below
@@ -249,9 +250,9 @@ class Publisher:
 
     def _stage(self, work: Work, entries: Any, now: datetime) -> tuple[Staging, Path]:
         archive = work.path / "archive"
-        with open(archive, "xb") as file:
-            staging = Staging(work.path / "tree", file, int(now.timestamp()))
-            staging.add(entries)
+        staging = Staging(work.path / "tree")
+        with open(archive, "xb") as file, TarGz(file, int(now.timestamp())) as tar:
+            staging.add(entries, tar)
         return staging, archive
 
     def _commit(
@@ -327,11 +328,11 @@ class Publisher:
         tree = self._trees.find(work, site, checkpoint.id, manifest)
         if tree is not None:
             return tree
-        staging = Staging(work.new_path(), None)
+        staging = Staging(work.new_path())
         archive = self._histories.archive(site, checkpoint.id)
         try:
             with open(archive, "rb") as file:
-                staging.add(read_stored_archive(file))
+                staging.add(read_stored_archive(file), None)
         except FileNotFoundError:
             raise CheckpointBroken(f"{archive} is missing: put it back") from None
         except BadArchive as error:
