@@ -6,6 +6,7 @@ archive can reach outside. Nothing here is durable yet: ``publish`` syncs once f
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -117,6 +118,14 @@ def below(entries: Iterable[Entry], root: str) -> Iterator[Entry]:
         found = found or entry.path == root
     if not found:
         raise BadArchive(f"压缩包内没有文件夹: {root}")
+
+
+def keep(upload: Path, archive: Path) -> None:
+    """Make ``archive`` a file of the upload's bytes: a second name of it, or a copy where that cannot be."""
+    try:
+        os.link(upload, archive)
+    except OSError:  # Another disk, or one without links.
+        shutil.copyfile(upload, archive)
 
 
 def _read(path: str) -> Iterator[bytes]:

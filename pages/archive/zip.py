@@ -13,6 +13,7 @@ from typing import BinaryIO
 from pages.archive import zip_fields as fields
 from pages.archive.entry import CHUNK_BYTES, Entry, Limits
 from pages.archive.names import judged_path, shown_name
+from pages.archive.plain import Plainness
 from pages.archive.zip_directory import Record, find_directory, read_directory
 from pages.errors import BadArchive, TooLarge
 
@@ -20,12 +21,13 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _MUST_AGREE = fields.ENCRYPTED | fields.PATCHED | fields.DESCRIPTOR | fields.UTF8
 
 
-def read_zip(file: BinaryIO, limits: Limits) -> Iterator[Entry]:
+def read_zip(file: BinaryIO, limits: Limits, plainness: Plainness) -> Iterator[Entry]:
     """The entries of a zip in the order they stand in the file.
 
     ``file`` is seekable. Raises ``BadArchive`` for the first thing that is wrong, ``TooLarge`` when
     there are more than ``limits.max_files`` entries.
     """
+    plainness.broken()  # A zip is no plain tar.
     directory = find_directory(file)
     if directory.entries > limits.max_files:
         raise TooLarge(f"条目数超过上限 max_files = {limits.max_files}")
