@@ -70,8 +70,8 @@ def _check_local(file: BinaryIO, record: Record) -> int:
     signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(
         fields.exactly(file, _LOCAL.size)
     )
-    raw_name = fields.exactly(file, name_length)
-    extras = fields.extra_fields(fields.exactly(file, extra_length))
+    rest = fields.exactly(file, name_length + extra_length)
+    raw_name, extras = rest[:name_length], fields.extra_fields(rest[name_length:])
     if signature != b"PK\x03\x04" or raw_name != record.raw_name or method != record.method:
         raise BadArchive(f"本地文件头与中央目录矛盾: {shown_name(record.path)}")
     if (flags ^ record.flags) & _MUST_AGREE:

@@ -15,6 +15,8 @@ UTF8 = 0x800
 EXTRA_ZIP64, EXTRA_UNICODE_PATH = 0x0001, 0x7075
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 
+_FIELD_HEAD = struct.Struct("<2H")
+
 
 def decoded_name(raw: bytes, flags: int, unicode_path_field: bytes | None) -> str:
     """The name as its maker meant it, with ``/`` between the parts (contract 3, "Zip names")."""
@@ -51,7 +53,7 @@ def extra_fields(extra: bytes) -> dict[int, bytes]:
     fields: dict[int, bytes] = {}
     at = 0
     while at + 4 <= len(extra):
-        tag, length = struct.unpack_from("<2H", extra, at)
+        tag, length = _FIELD_HEAD.unpack_from(extra, at)
         at += 4
         if at + length > len(extra):
             break
