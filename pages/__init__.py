@@ -18,7 +18,7 @@ The layers; a module imports from those below it or beside it, never from above 
     trees     staging   roots   registry   database
     history   public    precompress
     work
-    archive   files   paths   config   passwords   media_types   plain_pages
+    archive   packing   files   paths   config   passwords   media_types   plain_pages
     model     hosts
     errors
 """
