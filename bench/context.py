@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
+import sites
 from processes import Processes
 
 _Target = TypeVar("_Target")
@@ -26,6 +27,18 @@ class Bench:
         """Every target in every round, in another order each time."""
         for _ in range(self.options.rounds):
             yield from self.chance.sample(targets, len(targets))
+
+    @property
+    def text_size(self) -> str:
+        """What ``text_site`` is, in words."""
+        return f"{self.options.megabytes} MB in {self.options.files:,} files"
+
+    def text_site(self) -> Path:
+        """Many small pages; made once, and not to be changed."""
+        site = self.folder / "text-site"
+        if not site.exists():
+            sites.make_text_site(site, self.options.files, self.options.megabytes)
+        return site
 
     def say(self, what: str) -> None:
         """Progress, on standard error."""

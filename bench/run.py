@@ -12,7 +12,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import deploys
+import growth
+import many
+import memory
+import reloads
 import report
+import rollback
 import serving
 from context import Bench
 from picture import write_picture
@@ -21,7 +27,13 @@ from report import Table
 
 PARTS: dict[str, Callable[[Bench], list[Table]]] = {
     "serving": serving.measure,
+    "many": many.measure,
     "x-accel": serving.measure_x_accel,
+    "deploys": deploys.measure,
+    "rollback": rollback.measure,
+    "growth": growth.measure,
+    "memory": memory.measure,
+    "reloads": reloads.measure,
 }
 
 
@@ -49,7 +61,7 @@ def _measure(bench: Bench) -> bool:
     for name in bench.options.only or PARTS:
         try:
             new = PARTS[name](bench)
-        except Failed as error:
+        except (Failed, OSError) as error:
             print(f"{name}: not measured: {error}\n", flush=True)
             bench.processes.stop_all()
             failed = True
@@ -72,6 +84,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--connections", type=_numbers, default=[1, 32, 256], help="to serve at once (1,32,256)")
     parser.add_argument("--sites", type=_numbers, help="how many sites to serve (1,1000; with --full 1,1000,100000)")
     parser.add_argument("--registered", type=_numbers, help="how many sites the API knows (10,1000; 10,1000,100000)")
+    parser.add_argument("--files", type=int, default=10_000, help="files of the site that is deployed")
+    parser.add_argument("--megabytes", type=int, default=100, help="size of the site that is deployed")
     parser.add_argument("--folder", type=Path, help="where to make the temporary folder: the disk that is measured")
     parser.add_argument("--json", type=Path, help="also write every figure to this file")
     parser.add_argument("--picture", type=Path, help="also draw the ratios into this SVG file")

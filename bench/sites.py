@@ -3,8 +3,9 @@
 import random
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
+
+from processes import Failed
 
 KILOBYTE = 1024
 MEGABYTE = 1024 * KILOBYTE
@@ -61,6 +62,12 @@ def second_version(folder: Path) -> None:
     (folder / "index.html").write_text("<h1>Home again</h1>")
 
 
+def copy_of(folder: Path, copy: Path) -> Path:
+    """A copy that may be changed."""
+    shutil.copytree(folder, copy)
+    return copy
+
+
 def settle(folder: Path) -> None:
     """Write out what earlier work left in memory, or the next to sync would pay for it."""
     run("sync", "-f", folder)
@@ -72,11 +79,6 @@ def discard(folder: Path) -> None:
 
 def run(*command: str | Path, inside: Path | None = None) -> None:
     """A program that has to succeed."""
-    subprocess.run([str(part) for part in command], cwd=inside, check=True, stdout=subprocess.DEVNULL)
-
-
-def unless_made(folder: Path, make: Callable[[Path], None]) -> Path:
-    """A site that several parts use is made once."""
-    if not folder.exists():
-        make(folder)
-    return folder
+    done = subprocess.run([str(part) for part in command], cwd=inside, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"{command[0]}: {(done.stdout + done.stderr)[-500:]}")
