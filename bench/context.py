@@ -5,6 +5,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 from time import perf_counter
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ class Bench:
         self.folder = folder
         self.processes = Processes(folder)
         self.chance = random.Random(4)
+        self._began = perf_counter()
 
     def rounds(self, targets: Sequence[_Target]) -> Iterator[_Target]:
         """Every target in every round, in another order each time."""
@@ -40,9 +42,17 @@ class Bench:
             sites.make_text_site(site, self.options.files, self.options.megabytes)
         return site
 
+    def new_folder(self) -> Path:
+        """An empty folder, to be left as it is until the end of the run.
+
+        Nothing large is deleted between two measurements: for minutes afterwards ext4 passes over every inode
+        that was just freed, which makes ten thousand new files ten times as slow.
+        """
+        return Path(mkdtemp(dir=self.folder))
+
     def say(self, what: str) -> None:
-        """Progress, on standard error."""
-        print(f"  … {what}", file=sys.stderr, flush=True)
+        """Progress, on standard error, with the seconds since the beginning."""
+        print(f"  {perf_counter() - self._began:5.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 def seconds(action: Callable[..., object], *arguments: object) -> float:

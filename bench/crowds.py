@@ -16,8 +16,6 @@ from ours import Pages
 _MODEL = "model-site"
 # Where nothing belongs to a site for good.
 _PASSING = ("locks", "work", "cache")
-# Recovery looks at every site.
-_PATIENCE = 900.0
 
 
 def id_of(number: int) -> str:
@@ -25,10 +23,10 @@ def id_of(number: int) -> str:
     return f"site-{number}"
 
 
-def start_crowd(bench: Bench, count: int) -> Pages:
-    """Pages with ``count`` sites of a 10 KB ``page.html`` each; the data folder is made once in a run."""
+def make_crowd(bench: Bench, count: int) -> Pages:
+    """Pages, not started, with ``count`` sites of a 10 KB ``page.html`` each; the data folder is made once in a run."""
     folder = bench.folder / f"crowd-{count}"
-    pages = Pages(bench.processes, folder, {"PAGES_WORKERS": str(os.cpu_count())})
+    pages = Pages(bench.processes, folder)
     if not pages.data.exists():
         bench.say(f"Making {count:,} sites")
         pages.start()
@@ -38,7 +36,7 @@ def start_crowd(bench: Bench, count: int) -> Pages:
         for number in range(count):
             _copy(pages.data, entries, id_of(number))
         sites.settle(folder)
-    return pages.start(_PATIENCE)
+    return pages
 
 
 def make_flat_root(pages: Pages, root: Path, count: int) -> Path:

@@ -27,8 +27,8 @@ def measure(bench: Bench) -> list[Table]:
     ours = Pages(bench.processes, folder / "pages").start()
     undurable = Pages(bench.processes, folder / "undurable", application="undurable:app").start()
     actions: list[Callable[[], None]] = [
-        partial(_unzip, folder, archives["zip"], tables["zip"]),
-        partial(_untar, folder, archives["tar.gz"], tables["tar.gz"]),
+        partial(_unzip, bench, archives["zip"], tables["zip"]),
+        partial(_untar, bench, archives["tar.gz"], tables["tar.gz"]),
     ]
     for kind, archive in archives.items():
         actions.append(partial(_deploy, ours, archive, tables[kind], _OURS))
@@ -43,34 +43,30 @@ def measure(bench: Bench) -> list[Table]:
     return list(tables.values())
 
 
-def _unzip(folder: Path, archive: Path, table: Table) -> None:
+def _unzip(bench: Bench, archive: Path, table: Table) -> None:
     """By hand: unpack, and keep an archive to go back to."""
-    target = folder / "by-hand"
-    target.mkdir()
+    target = bench.new_folder()
     unzip = seconds(sites.run, "unzip", "-q", archive, "-d", target / "tree")
     tar = seconds(sites.tar_of, target / "tree", target / "kept.tar.gz")
     table.add("unzip + tar czf", unzip + tar)
-    table.add("unzip + tar czf, then sync", unzip + tar + seconds(sites.settle, folder))
+    table.add("unzip + tar czf, then sync", unzip + tar + seconds(sites.settle, target))
     table.add("unzip alone", unzip)
-    sites.discard(target)
 
 
-def _untar(folder: Path, archive: Path, table: Table) -> None:
+def _untar(bench: Bench, archive: Path, table: Table) -> None:
     """By hand, with an archive that can be kept as it is."""
-    target = folder / "by-hand"
-    target.mkdir()
+    target = bench.new_folder()
     tar = seconds(sites.run, "tar", "xzf", archive, "-C", target)
     table.add("tar xzf", tar)
-    table.add("tar xzf, then sync", tar + seconds(sites.settle, folder))
-    sites.discard(target)
+    table.add("tar xzf, then sync", tar + seconds(sites.settle, target))
 
 
 def _deploy(pages: Pages, archive: Path, table: Table, target: str) -> None:
     """The first version of a new site: nothing of it is there already."""
-    pages.create("new")
+    site_id = f"new-{len(table.figures.get(target, []))}-{archive.suffix[1:]}"
+    pages.create(site_id)
     sites.settle(pages.folder)
-    table.add(target, seconds(pages.deploy, "new", archive))
-    pages.delete("new")
+    table.add(target, seconds(pages.deploy, site_id, archive))
 
 
 def _cost_of_durability(table: Table) -> str:

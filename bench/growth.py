@@ -3,7 +3,6 @@
 import http.client
 import random
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import crowds
 import sites
 from context import Bench, seconds
+from memory import megabytes
 from ours import Pages
 from processes import Failed
 from report import Table
@@ -23,20 +23,23 @@ def measure(bench: Bench) -> list[Table]:
     counts = bench.options.registered
     names = {count: f"Pages, {count:,} sites" for count in counts}
     archive = _tiny_archive(bench.folder / "tiny")
-    crowd, notes = {}, []
+    start = Table("Starting, until the first answer", "seconds", names[counts[0]])
+    crowd = {}
     for count in counts:
-        began = time.perf_counter()
-        crowd[count] = _Crowd(crowds.start_crowd(bench, count), count, archive, bench.chance)
-        notes.append(f"making (where not made yet) and starting {count:,} sites: {time.perf_counter() - began:.1f} s")
-    tables = {what: Table(f"Cost of {what}", "milliseconds", names[counts[0]]) for what in crowd[counts[0]].calls}
+        pages = crowds.make_crowd(bench, count)
+        start.add(names[count], seconds(pages.start))
+        crowd[count] = _Crowd(pages, count, archive, bench.chance)
     bench.say("Growth")
+    tables = {what: Table(f"Cost of {what}", "milliseconds", names[counts[0]]) for what in crowd[counts[0]].calls}
     for table in tables.values():
         table.figures = {name: [] for name in names.values()}
     for what, count in bench.rounds([(what, count) for what in tables for count in counts]):
         tables[what].add(names[count], 1000 * crowd[count].cost(what))
-    tables["creating a site"].notes += notes
+    held = Table("Memory of a worker after these calls, the largest one's", "MB", names[counts[0]])
+    for count in counts:
+        held.add(names[count], megabytes(crowd[count].pages, "VmRSS"))
     bench.processes.stop_all()
-    return list(tables.values())
+    return [start, *tables.values(), held]
 
 
 def _tiny_archive(folder: Path) -> Path:
@@ -49,7 +52,7 @@ class _Crowd:
     """One installation with so many sites, and the calls that are measured there."""
 
     def __init__(self, pages: Pages, count: int, archive: Path, chance: random.Random) -> None:
-        self._pages = pages
+        self.pages = pages
         self._count = count
         self._archive = archive
         self._chance = chance
@@ -77,13 +80,13 @@ class _Crowd:
     def _update(self, site_id: str) -> None:
         self._number += 1
         fields = {"index": "index.html" if self._number % 2 else "index.htm"}
-        self._pages.call("PUT", f"/_api/sites/default/{site_id}", fields)
+        self.pages.call("PUT", f"/_api/sites/default/{site_id}", fields)
 
     def _look_up(self, site_id: str) -> None:
-        self._pages.call("GET", f"/_api/sites/default/{site_id}")
+        self.pages.call("GET", f"/_api/sites/default/{site_id}")
 
     def _list(self, _site_id: str) -> None:
-        self._pages.call("GET", "/_api/sites?limit=50")
+        self.pages.call("GET", "/_api/sites?limit=50")
 
     def _visit(self, site_id: str) -> None:
         self._visitor.request("GET", "/page.html", headers={"Host": f"{site_id}.example"})
@@ -92,18 +95,18 @@ class _Crowd:
             raise Failed(f"a page of {site_id}: status {response.status}")
 
     def _create(self) -> float:
-        took = seconds(self._pages.create, self._new())
-        self._pages.delete(self._newest())
+        took = seconds(self.pages.create, self._new())
+        self.pages.delete(self._newest())
         return took
 
     def _delete(self) -> float:
-        self._pages.create(self._new())
-        return seconds(self._pages.delete, self._newest())
+        self.pages.create(self._new())
+        return seconds(self.pages.delete, self._newest())
 
     def _deploy(self) -> float:
-        self._pages.create(self._new())
-        took = seconds(self._pages.deploy, self._newest(), self._archive)
-        self._pages.delete(self._newest())
+        self.pages.create(self._new())
+        took = seconds(self.pages.deploy, self._newest(), self._archive)
+        self.pages.delete(self._newest())
         return took
 
     def _new(self) -> str:

@@ -23,7 +23,7 @@ def measure(bench: Bench) -> list[Table]:
 def _measure(bench: Bench, count: int) -> list[Table]:
     folder = bench.folder / f"many-{count}"
     folder.mkdir()
-    pages = crowds.start_crowd(bench, count)
+    pages = crowds.make_crowd(bench, count).start()
     front = pages.start_front()
     root = crowds.make_flat_root(pages, folder / "root", count)
     plain = peers.start_plain_nginx(bench.processes, folder / "plain-nginx", root)

@@ -23,7 +23,6 @@ def measure(bench: Bench) -> list[Table]:
     if bench.options.full:
         sites.make_media_site(folder / "media", 1024)
         archives["peak of a zip of 1 GB"] = sites.zip_of(folder / "media", folder / "media.zip", 0)
-        sites.discard(folder / "media")
     table = Table("Memory of a worker, the largest one's", "MB", "after its start")
     for number in range(min(bench.options.rounds, 3)):
         _measure_once(bench, table, folder / f"pages-{number}", sites.zip_of(small, folder / "small.zip"), archives)
@@ -32,21 +31,21 @@ def measure(bench: Bench) -> list[Table]:
 
 def _measure_once(bench: Bench, table: Table, folder: Path, small: Path, archives: dict[str, Path]) -> None:
     pages = Pages(bench.processes, folder, {"PAGES_MAX_UPLOAD_BYTES": str(2 << 30)}).start()
-    table.add("after its start", _megabytes(pages, "VmRSS"))
+    table.add("after its start", megabytes(pages, "VmRSS"))
     pages.create("memory")
     pages.deploy("memory", small)
     asked = 0
     while asked < _REQUESTS:
         asked += wrk.run(Load(pages.port, "/page.html", "memory.example"), 32, 1).requests
-    table.add(f"after {_REQUESTS:,} requests and more", _megabytes(pages, "VmRSS"))
+    table.add(f"after {_REQUESTS:,} requests and more", megabytes(pages, "VmRSS"))
     for name, archive in archives.items():
         pages.deploy("memory", archive)
-        table.add(name, _megabytes(pages, "VmHWM"))
-        table.add(name.replace("peak of", "after"), _megabytes(pages, "VmRSS"))
+        table.add(name, megabytes(pages, "VmHWM"))
+        table.add(name.replace("peak of", "after"), megabytes(pages, "VmRSS"))
     bench.processes.stop_all()
 
 
-def _megabytes(pages: Pages, field: str) -> float:
+def megabytes(pages: Pages, field: str) -> float:
     """A figure of ``/proc``: VmRSS is what is held now, VmHWM the most there ever was."""
     return max(_field(Path(f"/proc/{pid}/status").read_text(), field) for pid in pages.workers()) / 1024
 

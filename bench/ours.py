@@ -14,6 +14,8 @@ from nginx import start_nginx
 from processes import PROJECT, Failed, Processes, free_port
 
 _AUTHORIZATION = "Basic " + base64.b64encode(b"admin:admin").decode()
+# A start looks at every site.
+_PATIENCE = 900.0
 _BOUNDARY = "bench-7d1c9a40e2"
 
 
@@ -50,10 +52,11 @@ class Pages:
             **self._settings,
         }
 
-    def start(self, patience: float = 60.0) -> "Pages":
+    def start(self) -> "Pages":
+        """Start it; returns when it answers."""
         (self.folder / "config.toml").touch()
         command = [sys.executable, "-m", "gunicorn", self._application]
-        self.process = self._processes.start(self.folder.name, command, self.port, self.environment, patience)
+        self.process = self._processes.start(self.folder.name, command, self.port, self.environment, _PATIENCE)
         # gunicorn listens before its workers are there.
         self.call("GET", "/_api/health")
         return self

@@ -1,4 +1,4 @@
-"""Going back to an earlier version: beside a small site while it is kept unpacked, beside ``tar xzf`` when it is not."""
+"""Going back to an earlier version: beside a small site while it is unpacked, beside ``tar xzf`` when it is not."""
 
 import statistics
 from functools import partial
@@ -9,86 +9,89 @@ from context import Bench, seconds
 from ours import Pages
 from report import Table
 
-_SMALL, _LARGE = "Pages, site of 1 MB", "Pages, site of 1 GB"
 _FLIPS = 10
-_MORE_THAN_A_GIGABYTE = str(2 << 30)
+_OURS = "Pages, answer included"
+
+
+class _Site:
+    """A site with two versions, to go back and forth between; ``folder`` holds what it is made of."""
+
+    def __init__(self, pages: Pages, folder: Path) -> None:
+        self.id = folder.name
+        self._pages = pages
+        pages.create(self.id)
+        self._checkpoints = []
+        for _ in range(2):
+            archive = sites.zip_of(folder, folder.with_suffix(".zip"), 0)
+            self._checkpoints.append(pages.deploy(self.id, archive))
+            archive.unlink()
+            sites.second_version(folder)
+
+    def flip(self) -> float:
+        """Check out the version that is not live; how long that takes."""
+        took = seconds(self._pages.checkout, self.id, self._checkpoints[0])
+        self._checkpoints.reverse()
+        return took
+
+    def flips(self) -> float:
+        """The median of several."""
+        return statistics.median(self.flip() for _ in range(_FLIPS))
 
 
 def measure(bench: Bench) -> list[Table]:
-    """Warm: a large site beside a small one. Cold: beside ``tar xzf`` of the same archive."""
+    """Warm: large sites, and sites of many files, beside a small one. Cold: beside ``tar xzf`` of the same archive."""
     folder = bench.folder / "rollback"
     folder.mkdir()
-    settings = {"PAGES_MAX_UPLOAD_BYTES": _MORE_THAN_A_GIGABYTE}
-    pages = Pages(bench.processes, folder / "pages", settings).start()
-    bench.say("Checkout, warm: making and deploying a site of 1 GB, twice")
-    versions = {
-        _SMALL: _two_versions(pages, "small", _media_site(folder, "small", 1), folder),
-        _LARGE: _two_versions(pages, "large", _media_site(folder, "large", 1024), folder),
+    large = 1024 if bench.options.full else 256
+    pages = Pages(bench.processes, folder / "pages", {"PAGES_MAX_UPLOAD_BYTES": str(2 << 30)}).start()
+    bench.say(f"Rollback: making and deploying a site of {large} MB, twice")
+    sites.make_media_site(folder / "small", 1)
+    sites.make_media_site(folder / "large", large)
+    many = _Site(pages, sites.copy_of(bench.text_site(), folder / "many"))
+    warm = {
+        "Pages, 1 MB in 2 files": _Site(pages, folder / "small"),
+        f"Pages, {large:,} MB in {large + 1:,} files": _Site(pages, folder / "large"),
+        f"Pages, {bench.text_size}": many,
     }
-    warm = Table("Checkout of a checkpoint that is kept unpacked", "milliseconds", _SMALL, in_picture=True)
-    warm.figures = {name: [] for name in versions}
-    for name in bench.rounds(list(versions)):
-        site_id = "small" if name == _SMALL else "large"
-        sites.settle(folder)
-        warm.add(name, 1000 * statistics.median(_flip(pages, site_id, versions[name]) for _ in range(_FLIPS)))
-    for site_id in ("small", "large"):
-        pages.delete(site_id)
-    cold = _measure_cold(bench, pages, folder)
+    bench.say("Rollback")
+    tables = [_measure_warm(bench, folder, warm), _measure_cold(bench, pages, many)]
     bench.processes.stop_all()
-    return [warm, cold]
+    return tables
 
 
-def _media_site(folder: Path, name: str, megabytes: int) -> Path:
-    sites.make_media_site(folder / name, megabytes)
-    return folder / name
-
-
-def _two_versions(pages: Pages, site_id: str, site: Path, folder: Path) -> list[str]:
-    """Deploy a site, then another version of it; the ids of the checkpoints, the one that is not live first."""
-    pages.create(site_id)
-    checkpoints = []
-    for _ in range(2):
-        archive = sites.zip_of(site, folder / f"{site_id}.zip", 0)
-        checkpoints.append(pages.deploy(site_id, archive))
-        archive.unlink()
-        sites.second_version(site)
-    sites.discard(site)
-    return checkpoints
-
-
-def _flip(pages: Pages, site_id: str, checkpoints: list[str]) -> float:
-    """Check out the checkpoint that is not live; it takes its place in the list."""
-    took = seconds(pages.checkout, site_id, checkpoints[0])
-    checkpoints.reverse()
-    return took
-
-
-def _measure_cold(bench: Bench, pages: Pages, folder: Path) -> Table:
-    bench.say("Checkout, cold")
-    table = Table(f"Checkout of a checkpoint to be unpacked, {bench.text_size}", "seconds", "tar xzf", in_picture=True)
-    site = sites.copy_of(bench.text_site(), folder / "text")
-    checkpoints = _two_versions(pages, "text", site, folder)
-    table.figures = {table.base: [], "Pages, answer included": []}
-    for action in bench.rounds([partial(_untar, pages, folder, table), partial(_cold, pages, checkpoints, table)]):
+def _measure_warm(bench: Bench, folder: Path, warm: dict[str, _Site]) -> Table:
+    title = "Checkout of a checkpoint that is kept unpacked"
+    table = Table(title, "milliseconds", next(iter(warm)), in_picture=True)
+    table.figures = {name: [] for name in warm}
+    for name in bench.rounds(list(warm)):
         sites.settle(folder)
-        action()
+        table.add(name, 1000 * warm[name].flips())
     return table
 
 
-def _untar(pages: Pages, folder: Path, table: Table) -> None:
-    archive = next((pages.data / "sites-checkpoints/default/text/checkpoints").glob("*.tar.gz"))
-    target = folder / "by-hand"
-    target.mkdir()
-    table.add("tar xzf", seconds(sites.run, "tar", "xzf", archive, "-C", target))
-    sites.discard(target)
+def _measure_cold(bench: Bench, pages: Pages, site: _Site) -> Table:
+    table = Table(f"Checkout of a checkpoint to be unpacked, {bench.text_size}", "seconds", "tar xzf", in_picture=True)
+    table.figures = {"tar xzf": [], _OURS: []}
+    archive = next((pages.data / f"sites-checkpoints/default/{site.id}/checkpoints").glob("*.tar.gz"))
+    actions = {"tar xzf": partial(_untar, bench, archive), _OURS: partial(_flip_cold, bench, pages, site)}
+    for name in bench.rounds(list(actions)):
+        table.add(name, actions[name]())
+    return table
 
 
-def _cold(pages: Pages, checkpoints: list[str], table: Table) -> None:
-    """Take away what is unpacked and not live: the cache, and the tree that was live before."""
-    live = (pages.data / "sites/default/text").resolve()
-    for tree in (pages.data / "trees/default/text").iterdir():
-        if tree != live:
-            sites.discard(tree)
-    sites.discard(pages.data / "cache")
-    sites.settle(pages.folder)
-    table.add("Pages, answer included", _flip(pages, "text", checkpoints))
+def _untar(bench: Bench, archive: Path) -> float:
+    target = bench.new_folder()
+    sites.settle(target)
+    return seconds(sites.run, "tar", "xzf", archive, "-C", target)
+
+
+def _flip_cold(bench: Bench, pages: Pages, site: _Site) -> float:
+    """Put aside what is unpacked and not live: the cache, and the tree that was live before."""
+    live = (pages.data / "sites/default" / site.id).resolve()
+    unpacked = [tree for tree in live.parent.iterdir() if tree != live]
+    unpacked += (pages.data / "cache").iterdir()
+    aside = bench.new_folder()
+    for number, tree in enumerate(unpacked):
+        tree.rename(aside / str(number))
+    sites.settle(aside)
+    return site.flip()

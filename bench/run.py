@@ -50,6 +50,7 @@ def main() -> None:
         sys.exit(130)
     finally:
         bench.processes.stop_all()
+        bench.say("Clearing up")
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(failed)
 

@@ -42,8 +42,8 @@ def measure(bench: Bench) -> list[Table]:
     pages = Pages(bench.processes, folder / "pages").start()
     pages.create("serving")
     pages.deploy("serving", sites.zip_of(root, folder / "site.zip"))
-    ports = {peers.NGINX: ports.pop(peers.NGINX), "Pages through nginx": pages.start_front(), **ports}
-    ports["Pages, Flask alone"] = pages.port
+    ours = {"Pages through nginx": pages.start_front(), "Pages, Flask alone": pages.port}
+    ports = {peers.NGINX: ports.pop(peers.NGINX), **ours, **ports}
     tables = []
     for kind, connections in _combinations(bench.options.connections, bench.options.full):
         title = f"Serving {kind.title}, {connections} connection{'s' * (connections > 1)}"

@@ -73,10 +73,6 @@ def settle(folder: Path) -> None:
     run("sync", "-f", folder)
 
 
-def discard(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def run(*command: str | Path, inside: Path | None = None) -> None:
     """A program that has to succeed."""
     done = subprocess.run([str(part) for part in command], cwd=inside, capture_output=True, text=True, check=False)
