@@ -75,13 +75,6 @@ class Pages:
             command, cwd=PROJECT, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            done.stdout = (
-                (PROJECT / "deploy/nginx.conf")
-                .read_text()
-                .replace("listen 80 default", f"listen 127.0.0.1:{port} default")
-                .replace("127.0.0.1:1323", f"127.0.0.1:{self.port}")
-            )  # STANDIN
-        if done.returncode != 0 and not done.stdout:
             raise Failed(f"pages nginx-config: {done.stderr[-500:]}")
         start_nginx(self._processes, self.folder / f"{self.folder.name}-nginx", port, done.stdout)
         return port
