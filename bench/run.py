@@ -5,8 +5,8 @@ of the machine and the moment; the ratios are what counts. ARGS="--help" tells t
 """
 
 import argparse
-import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -51,7 +51,8 @@ def main() -> None:
     finally:
         bench.processes.stop_all()
         bench.say("Clearing up")
-        shutil.rmtree(folder, ignore_errors=True)
+        # A million files are gone sooner than with shutil, also when somebody is impatient now.
+        subprocess.run(["rm", "-rf", folder], check=False, start_new_session=True)
     sys.exit(failed)
 
 
