@@ -27,7 +27,9 @@ def _checked_settings():
 _settings = _checked_settings()
 _config = SimpleNamespace(**json.loads(_settings))
 
-bind = f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"
+bind = [f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"]
+if _config.socket:  # For nginx: `pages nginx-config` names it.
+    bind.append(f"unix:{_config.socket}")
 # A thread for each request under way; idle connections cost none.
 worker_class = "gthread"
 workers = _config.workers

@@ -9,12 +9,16 @@ The layers; a module imports from those below it or beside it, never from above 
     app
     web.sites  web.deploys  web.checkpoints  web.status  web.maintenance  web.serving  web.errors
     web.journal  web.auth  web.requests  web.replies  web.context  web.proxies  web.conditions
-    services
+    web.accel
+    web.lookup
+    services  nginx
     recovery  upkeep
     publish   backups
+    versions
     trees     staging   roots   registry   database
-    history   work
-    archive   files   paths   config   passwords   media_types
+    history   public    precompress
+    work
+    archive   files   paths   config   passwords   media_types   plain_pages
     model     hosts
     errors
 """

@@ -9,12 +9,16 @@ from pages.config import Config
 from pages.services import build_services
 from pages.web import auth, checkpoints, deploys, errors, journal, maintenance, requests, serving, sites, status
 from pages.web.proxies import TrustedProxies
+from pages.work import Afterwards, in_background
 
 log = logging.getLogger(__name__)
 
 
-def create_app(config: Config) -> Flask:
-    """The WSGI application for one installation; recovers the data folder first."""
+def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
+    """The WSGI application for one installation; recovers the data folder first.
+
+    ``afterwards`` runs what no answer waits for; by default a thread of the application's own.
+    """
     # No static folder: "/static/" belongs to the sites.
     app = Flask("pages", static_folder=None, template_folder=None)
     app.request_class = requests.PagesRequest
@@ -24,7 +28,7 @@ def create_app(config: Config) -> Flask:
 
     if config.admin_pass == "admin" and config.host not in ("127.0.0.1", "::1", "localhost"):  # noqa: S105
         log.warning("The password is 'admin' and %s can be reached by others: set admin_pass", config.host)
-    app.extensions["pages"] = build_services(config)
+    app.extensions["pages"] = build_services(config, afterwards or in_background())
     app.extensions["pages"].recover()
 
     app.before_request(auth.guard)
@@ -34,9 +38,10 @@ def create_app(config: Config) -> Flask:
     for part in (sites, deploys, checkpoints, status, maintenance, serving):
         app.register_blueprint(part.blueprint)
 
+    wsgi_app: Any = serving.VisitorsFirst(app.wsgi_app, app.extensions["pages"])
     if config.trusted_proxies:
-        wsgi_app: Any = TrustedProxies(app.wsgi_app, config.trusted_proxies)
-        app.wsgi_app = wsgi_app  # type: ignore[method-assign]
+        wsgi_app = TrustedProxies(wsgi_app, config.trusted_proxies)
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]
     return app
 
 

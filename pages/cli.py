@@ -15,6 +15,7 @@ from pages import backups, database, passwords
 from pages.app import set_up_logging
 from pages.config import Config, as_json, load_config
 from pages.errors import OperationFailed, PagesError
+from pages.nginx import nginx_config
 from pages.services import build_services
 
 
@@ -55,6 +56,16 @@ def start_up() -> None:
     services = build_services(load_config())
     services.recover()
     services.reload()
+
+
+@main.command("nginx-config")
+@click.option("--listen", default="80", show_default=True, help="nginx's port, or address and port.")
+def print_nginx_config(listen: str) -> None:
+    """Print the nginx configuration for this installation.
+
+    It belongs into nginx's http block: write it to /etc/nginx/conf.d/pages.conf.
+    """
+    click.echo(nginx_config(load_config(), listen), nl=False)
 
 
 @main.command("hash-password")

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 _OTHER_VARIABLES = {"PAGES_CONFIG", "PAGES_MASTER_PID"}
 
 
+_MAX_SOCKET_PATH = 100  # The kernel's limit is 107 bytes.
 _DATA, _BACKUPS = Path("data"), Path("backups")
 
 
@@ -51,10 +53,12 @@ class Config:
     admin_pass: str = _setting("server", "admin")
     admin_hosts: tuple[str, ...] = _setting("server", [])
     trusted_proxies: tuple[str, ...] = _setting("server", [])
+    x_accel_redirect: bool = _setting("server", False)
     workers: int = _setting("server", 2)
     threads: int = _setting("server", 8)
     data_dir: Path = _setting("storage", _DATA)
     warm_checkpoints: int = _setting("storage", 3)
+    precompress: tuple[str, ...] = _setting("storage", ["gzip"])
     max_upload_bytes: int = _setting("limits", 512 * 1024 * 1024)
     max_unpacked_bytes: int = _setting("limits", 2 * 1024 * 1024 * 1024)
     max_files: int = _setting("limits", 100_000)
@@ -65,6 +69,12 @@ class Config:
     backup_timeout: float = _setting("backup", 3600.0)
     pg_dump_path: str = _setting("backup", "")
     users: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def socket(self) -> Path | None:
+        """The unix socket that gunicorn listens on beside host and port; None when its path would be too long."""
+        path = self.data_dir / f"pages-{self.port}.sock"
+        return path if len(str(path).encode()) <= _MAX_SOCKET_PATH else None
 
     @property
     def is_production(self) -> bool:
@@ -108,7 +118,8 @@ _pinned: Config | None = None
 
 def as_json(config: Config) -> bytes:
     """The settings as ``pin`` takes them. They hold passwords: for a pipe, not for a file or a screen."""
-    return msgspec.json.encode({f.name: getattr(config, f.name) for f in fields(Config)}, enc_hook=str)
+    values = {f.name: getattr(config, f.name) for f in fields(Config)}
+    return msgspec.json.encode({**values, "socket": config.socket}, enc_hook=str)
 
 
 def pin(settings: bytes) -> None:
@@ -194,6 +205,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _parsed(key: str, text: str) -> Any:
     """An environment variable's text as the type the setting has; unchanged if it does not fit."""
     kind = _SETTINGS[key].type
+    if kind is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     try:
         if kind is int:
             return int(text)
@@ -220,7 +233,7 @@ def _typed(key: str, value: Any, name: str) -> Any:
         raise ConfigError(f"{name} must be a list of strings.")
     if kind is Path:
         raise ConfigError(f"{name} must be a path.")
-    kinds: dict[Any, str] = {int: "a whole number", float: "a number", str: "a string"}
+    kinds: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
     if type(value) is not kind:
         raise ConfigError(f"{name} must be {kinds[kind]}.")
     return value
@@ -245,6 +258,10 @@ def _check(config: Config) -> None:
     _require(config.warm_checkpoints >= 0, "warm_checkpoints", "must not be negative")
     _require(0 <= config.lock_timeout <= 3600, "lock_timeout", "must be from 0 to 3600 seconds")
     _require(0 < config.backup_timeout <= 86400 * 7, "backup_timeout", "must be from 1 second to 7 days")
+    for name in config.precompress:
+        _require(name in ("gzip", "br"), "precompress", f'holds {name!r}, which is neither "gzip" nor "br"')
+    if "br" in config.precompress:
+        _require(find_spec("brotli"), "precompress", 'names "br", which needs a package: pip install brotli')
     for proxy in config.trusted_proxies:
         _require(_is_network(proxy), "trusted_proxies", f"holds {proxy!r}, which is no address or network")
     if config.backup_dir.is_relative_to(config.data_dir):

@@ -70,6 +70,16 @@ def exchange(first: Path, second: Path) -> None:
     os.rename(aside, first)
 
 
+def has_more_than(path: Path, count: int) -> bool:
+    """Are there more files and folders than this below ``path``? Looks no further than it has to."""
+    found = 0
+    for _, folders, names in os.walk(path):
+        found += len(folders) + len(names)
+        if found > count:
+            return True
+    return False
+
+
 def remove_tree(path: Path) -> None:
     """Delete a file, link or folder; that some of it is gone already is no error.
 

@@ -20,6 +20,7 @@ from pages.work import Work
 
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 _ID_TIME = "%Y%m%d-%H%M%S"
+_LARGE_MANIFEST_BYTES = 16 * 1024  # About a hundred files.
 _FIRST_YEAR, _LAST_YEAR = 1971, 9000  # Sums of times outside are no times any more.
 
 
@@ -83,6 +84,13 @@ class Histories:
             return msgspec.json.decode(text, type=Manifest)
         except (OSError, msgspec.MsgspecError):
             return None
+
+    def is_large(self, site: Site, checkpoint_id: str) -> bool:
+        """Has a checkpoint so many files that looking at each would be felt? Told without reading its manifest."""
+        try:
+            return os.stat(self._paths.manifest(site.username, site.id, checkpoint_id)).st_size > _LARGE_MANIFEST_BYTES
+        except OSError:
+            return False
 
     def store(self, work: Work, site: Site, checkpoint_id: str, archive: Path | None, manifest: Manifest) -> None:
         """Put a checkpoint's archive (if there is a new one) and manifest in place, durably."""

@@ -92,6 +92,38 @@ _BY_ENDING = {ending: kind for kind, endings in _TYPES.items() for ending in end
 _BY_NAME = {"apple-app-site-association": "application/json"}
 
 
+# Beside text/*, +xml and +json: what shrinks by half or more when it is compressed.
+_COMPRESSIBLE = {
+    "application/json",
+    "application/wasm",
+    "application/sql",
+    "application/rtf",
+    "application/vnd.apple.mpegurl",
+    "application/vnd.ms-fontobject",
+    "font/ttf",
+    "font/otf",
+    "font/collection",
+    "image/bmp",
+    "image/x-icon",
+    "model/stl",
+}
+
+
+def is_compressible(kind: str) -> bool:
+    """Are files of this media type served compressed to those who accept it?"""
+    return kind.startswith("text/") or kind.endswith(("+xml", "+json")) or kind in _COMPRESSIBLE
+
+
+def by_ending() -> dict[str, str]:
+    """The whole table: a file's ending (without the dot, in lower case) and its media type."""
+    return dict(_BY_ENDING)
+
+
+def by_name() -> dict[str, str]:
+    """Files that have their media type by their whole name."""
+    return dict(_BY_NAME)
+
+
 def media_type(path: str) -> str:
     """The media type of a file by its name; ``application/octet-stream`` when unknown."""
     name = path.rpartition("/")[2]

@@ -18,6 +18,9 @@ FOLDERS = (
     "locks",
 )
 
+# What stands in the folder of an unpacked version; no site can have the second for its id.
+TREE, ENCODINGS = "site", ".encodings"
+
 
 class Paths:
     """Where things are below one data folder; ``username`` and ``site_id`` name a site."""
@@ -26,6 +29,8 @@ class Paths:
         self.data = data_dir
         self.registry = data_dir / "registry"
         self.domains = data_dir / "domains"
+        self.public = data_dir / "public"
+        self.trees = data_dir / "trees"
         self.sites = data_dir / "sites"
         self.histories = data_dir / "sites-checkpoints"
         self.cache = data_dir / "cache"
@@ -34,6 +39,7 @@ class Paths:
         self.recovery_lock = data_dir / "locks" / "recovery"
         self.first_start = data_dir / "locks" / "first-start"
         self.restart_lock = data_dir / "locks" / "restart"
+        self.encodings = data_dir / "cache" / "encodings"
 
     def record(self, username: str, site_id: str) -> Path:
         """The site's record: the registry is one such file a site."""
@@ -51,17 +57,33 @@ class Paths:
         """What is served: a link to a tree, or a folder an operator put there."""
         return self.sites / username / site_id
 
-    def tree_target(self, username: str, site_id: str, tree: str) -> str:
+    def public_link(self, domain: str) -> Path:
+        """The link through which nginx serves a domain by itself."""
+        return self.public / domain
+
+    def public_target(self, username: str, site_id: str) -> str:
+        """What a public link holds."""
+        return f"../sites/{username}/{site_id}"
+
+    def tree_target(self, username: str, site_id: str, version: str) -> str:
         """What a site root links to: relative, like every link here."""
-        return f"../../trees/{username}/{site_id}/{tree}"
+        return f"../../trees/{username}/{site_id}/{version}/{TREE}"
 
-    def trees(self, username: str, site_id: str) -> Path:
-        """The live tree and the one before it, each in a folder named ``{checkpoint_id}.{random}``."""
-        return self.data / "trees" / username / site_id
+    def versions(self, username: str, site_id: str) -> Path:
+        """The unpacked versions of a site, each in a folder named ``{checkpoint_id}.{random}``.
 
-    def warm_trees(self, username: str, site_id: str) -> Path:
-        """Older trees, kept unpacked for a fast checkout; may vanish at any moment."""
-        return self.cache / "trees" / username / site_id
+        Such a folder holds the tree as ``site``, and ``.encodings``: a link to where its compressed twins
+        are, so that one switch changes both.
+        """
+        return self.trees / username / site_id
+
+    def encodings_of(self, username: str, site_id: str, version: str) -> Path:
+        """The compressed twins of an unpacked version's files; may vanish at any moment."""
+        return self.encodings / username / site_id / version
+
+    def encodings_target(self, username: str, site_id: str, version: str) -> str:
+        """What the link beside a tree holds."""
+        return f"../../../../cache/encodings/{username}/{site_id}/{version}"
 
     def history(self, username: str, site_id: str) -> Path:
         """All there is of a site's checkpoints."""

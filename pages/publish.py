@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pages import files, history
-from pages.archive import Limits, archive_kind, read_archive, read_stored_archive
+from pages.archive import Limits, archive_kind, read_archive
 from pages.errors import (
     BadArchive,
     CheckpointBroken,
@@ -23,6 +23,8 @@ from pages.errors import (
     CheckpointNotFound,
     EmptySite,
     HistoryBroken,
+    SiteBroken,
+    SiteBusy,
     SiteNotFound,
 )
 from pages.history import Histories, is_checkpoint_id
@@ -32,6 +34,7 @@ from pages.registry import Registry
 from pages.roots import entries_of, mtimes_below
 from pages.staging import Staging, below
 from pages.trees import Trees
+from pages.versions import Versions
 from pages.work import Work, Workshop
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class Publisher:
         registry: Registry,
         histories: Histories,
         trees: Trees,
+        versions: Versions,
         limits: Limits,
     ) -> None:
         self._paths = paths
@@ -62,6 +66,7 @@ class Publisher:
         self._registry = registry
         self._histories = histories
         self._trees = trees
+        self._versions = versions
         self._limits = limits
 
     # --- Sites ------------------------------------------------------------------------------
@@ -137,11 +142,11 @@ class Publisher:
         with self._locked_site(site) as work:
             before = self._histories.read(site)
             checkpoint = self._histories.get(site, checkpoint_id)
-            tree = self._tree_of(work, site, checkpoint)
+            tree = self._versions.tree_of(work, site, checkpoint)
             work.intend(checkpoint_id)
             link = self._trees.prepare(work, site, tree)
             self._histories.write(work, history.with_current(before, checkpoint_id, now))
-            self._trees.switch(work, site, link)
+            self._versions.switch(work, site, link)
 
     def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
         """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one."""
@@ -186,10 +191,11 @@ class Publisher:
         """Make true what ``metadata.json`` says; the caller holds the site's lock."""
         known = self._histories.read(site)
         self._make_ready(work, site)
+        self._registry.settle_public(work, site)
         if known.current is not None and not self._trees.is_settled(site, known.current, own_root=own_root):
             try:
-                tree = self._tree_of(work, site, self._histories.get(site, known.current))
-                self._trees.switch(work, site, self._trees.prepare(work, site, tree))
+                tree = self._versions.tree_of(work, site, self._histories.get(site, known.current))
+                self._versions.switch(work, site, self._trees.prepare(work, site, tree))
             except (CheckpointBroken, CheckpointNotFound) as error:
                 log.error(
                     "Site %s/%s: its current checkpoint %s cannot be unpacked (%s). Deploy again, or check out "
@@ -214,18 +220,7 @@ class Publisher:
             self._workshop.work(note=f"{username}/{site_id}") as work,
             self._registry.site_locked(username, site_id),
         ):
-            try:
-                yield work
-            finally:
-                if not self._registry.has(username, site_id):
-                    self._remove_lock(username, site_id)
-
-    def _remove_lock(self, username: str, site_id: str) -> None:
-        """The lock of a site that is none; the caller holds it."""
-        path = self._paths.site_lock(username, site_id)
-        path.unlink(missing_ok=True)
-        with suppress(OSError):
-            path.parent.rmdir()
+            yield work
 
     @contextmanager
     def _locked_site(self, site: Site) -> Iterator[Work]:
@@ -278,11 +273,12 @@ class Publisher:
             source=source,
             description=description,
         )
+        twins = self._versions.twins(work, site, staging.tree, manifest)
         files.sync_file_system(archive)
         work.intend(checkpoint_id)
         try:
             self._histories.store(work, site, checkpoint_id, archive, manifest)
-            tree = self._trees.place(work, site, staging.tree, checkpoint_id)
+            tree = self._versions.place(work, site, staging.tree, checkpoint_id, twins)
             link = self._trees.prepare(work, site, tree)
             self._histories.write(work, history.with_checkpoint(before, checkpoint))
         except OSError:
@@ -290,7 +286,7 @@ class Publisher:
             if self._histories.read(site).current != checkpoint_id:
                 self._discard_version(work, site, checkpoint_id)
             raise
-        self._trees.switch(work, site, link)
+        self._versions.switch(work, site, link)
         return checkpoint
 
     def _discard_version(self, work: Work, site: Site, checkpoint_id: str) -> None:
@@ -321,30 +317,18 @@ class Publisher:
         newest = max((time for time in times if time <= now.timestamp()), default=0)
         return max(now, datetime.fromtimestamp(int(newest) + 1).astimezone())
 
-    def _tree_of(self, work: Work, site: Site, checkpoint: Checkpoint) -> Path:
-        """A tree of the checkpoint, ready to be served: a warm one, or unpacked from its archive."""
-        manifest = self._histories.manifest(site, checkpoint.id)
-        tree = self._trees.find(work, site, checkpoint.id, manifest)
-        if tree is not None:
-            return tree
-        staging = Staging(work.new_path(), None)
-        archive = self._histories.archive(site, checkpoint.id)
-        try:
-            with open(archive, "rb") as file:
-                staging.add(read_stored_archive(file))
-        except FileNotFoundError:
-            raise CheckpointBroken(f"{archive} is missing: put it back") from None
-        except BadArchive as error:
-            raise CheckpointBroken(f"{archive} is damaged: {error}") from error
-        if not staging.digest().startswith(checkpoint.id[-8:]):
-            raise CheckpointBroken(f"{archive} holds something else than the checkpoint's id says")
-        # With the manifest as "before", every file gets back the time it had.
-        created = int(datetime.fromisoformat(checkpoint.created_at).timestamp())
-        stamped = staging.stamp(manifest, created)
-        if stamped != manifest:
-            self._histories.store(work, site, checkpoint.id, None, stamped)
-        files.sync_file_system(staging.tree)
-        return self._trees.place(work, site, staging.tree, checkpoint.id)
+    # --- Clearing away ----------------------------------------------------------------------
+
+    def clear_warm(self) -> None:
+        """Take away what a checkout would find unpacked, of all sites but those that are being changed."""
+        for username, site_id in self._registry.names():
+            if self._trees.has_warm(username, site_id):
+                with (
+                    suppress(SiteNotFound, SiteBroken, SiteBusy),
+                    self._workshop.work() as work,
+                    self._registry.site_locked(username, site_id, timeout=0),
+                ):
+                    self._trees.discard_warm(work, self._registry.get(username, site_id))
 
     def _clear_away(self, work: Work, username: str, site_id: str) -> None:
         """Everything of a site but its record; the folder of a tenant without sites goes as well."""
@@ -367,11 +351,13 @@ class Publisher:
         """All checkpoints and trees of a site."""
         for path in (
             self._paths.history(username, site_id),
-            self._paths.trees(username, site_id),
-            self._paths.warm_trees(username, site_id),
+            self._paths.versions(username, site_id),
+            self._paths.encodings / username / site_id,
         ):
             work.discard(path)
             _sync_or_remove(path.parent)
+        with suppress(OSError):
+            self._paths.encodings.rmdir()
 
 
 def _sync_or_remove(folder: Path) -> None:

@@ -22,6 +22,7 @@ from pages import files
 from pages.errors import DomainTaken, SiteBroken, SiteBusy, SiteExists, SiteNotFound
 from pages.model import Site, is_name, site_from_record, timestamp
 from pages.paths import Paths
+from pages.public import PublicLinks, is_public
 from pages.work import Work
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Registry:
     def __init__(self, paths: Paths, lock_timeout: float) -> None:
         self._paths = paths
         self._lock_timeout = lock_timeout
+        self._public = PublicLinks(paths)
         # What a record said, by the identity of its file: never stale, at most one parse a change.
         self._parsed: dict[str, tuple[tuple[int, int, int], Site | SiteBroken]] = {}
 
@@ -101,16 +103,28 @@ class Registry:
             raise SiteBusy() from None
 
     @contextmanager
-    def site_locked(self, username: str, site_id: str) -> Iterator[None]:
-        """Nobody else deploys, switches or deletes this site meanwhile.
+    def site_locked(self, username: str, site_id: str, timeout: float | None = None) -> Iterator[None]:
+        """Nobody else deploys, switches or deletes this site meanwhile; ``SiteBusy`` after ``timeout`` seconds.
 
         Taken before ``locked``, never after: waiting for one busy site must not hold up all others.
         """
+        timeout = self._lock_timeout if timeout is None else timeout
         try:
-            with files.lock(self._paths.site_lock(username, site_id), self._lock_timeout):
-                yield
+            with files.lock(self._paths.site_lock(username, site_id), timeout):
+                try:
+                    yield
+                finally:
+                    if not self.has(username, site_id):
+                        self._remove_lock(username, site_id)
         except files.Busy:
             raise SiteBusy() from None
+
+    def _remove_lock(self, username: str, site_id: str) -> None:
+        """The lock of a site that is none; the caller holds it."""
+        path = self._paths.site_lock(username, site_id)
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
 
     def check_free(self, site: Site, reserved: Collection[str] = ()) -> None:
         """May this site be added? ``SiteExists`` or ``DomainTaken`` (the caller holds ``locked``)."""
@@ -123,6 +137,7 @@ class Registry:
         """Register a new site that ``check_free`` has let pass; it is served from here on."""
         self._claim(work, site)
         work.write(self._paths.record(site.username, site.id), _encoded(site))
+        self._public.show(work, site)
 
     def restore(self, work: Work, username: str, site_id: str, record: bytes) -> None:
         """Put a record from a backup in place as it is; ``sync`` makes its domain known."""
@@ -136,9 +151,13 @@ class Registry:
         site = msgspec.structs.replace(before, **changes, updated_at=timestamp(now))
         if site.domain != before.domain:
             self._claim(work, site)
+        if site.domain != before.domain or not is_public(site):
+            # Before the record: nginx must not serve what the record does not allow any more.
+            self._public.hide(work, before.domain)
         work.write(self._paths.record(username, site_id), _encoded(site))
         if site.domain != before.domain:
             self._release(work, before.domain, username, site_id)
+        self._public.show(work, site)
         return site
 
     def remove(self, work: Work, username: str, site_id: str) -> None:
@@ -150,6 +169,8 @@ class Registry:
             domains = [self.get(username, site_id).domain]
         except (SiteBroken, SiteNotFound):  # Unreadable, or a link that leads nowhere.
             domains = [d for d in _listed(self._paths.domains) if self._linked(d) == (username, site_id)]
+        for domain in domains:
+            self._public.hide(work, domain)
         work.discard(record)
         files.fsync_folder(record.parent)
         for domain in domains:
@@ -168,6 +189,7 @@ class Registry:
                 if self._linked(site.domain) != (username, site_id):
                     with self.locked():
                         self._claim(work, self._read(username, site_id))
+                self.settle_public(work, site)
             except SiteNotFound:
                 continue
             except SiteBroken as error:
@@ -179,7 +201,28 @@ class Registry:
                 with self.locked():
                     if self._holder(domain) is None:
                         work.discard(self._paths.domain(domain))
+        for domain in self._public.domains():
+            if not self._may_be_public(domain):
+                with self.locked():
+                    if not self._may_be_public(domain):
+                        self._public.hide(work, domain)
         return problems
+
+    def settle_public(self, work: Work, site: Site) -> None:
+        """See that nginx serves a site exactly when it may; cheap when it does (takes ``locked`` otherwise)."""
+        if not self._public.is_right(site):
+            with self.locked():
+                site = self._read(site.username, site.id)
+                if self._linked(site.domain) != (site.username, site.id):
+                    return
+                self._public.hide(work, site.domain)
+                self._public.show(work, site)
+
+    def _may_be_public(self, domain: str) -> bool:
+        try:
+            return self._public.is_right(self.owner_of(domain))
+        except (SiteNotFound, SiteBroken):
+            return False
 
     # --- Domains ----------------------------------------------------------------------------
 

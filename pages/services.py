@@ -10,12 +10,14 @@ from pages.errors import ConfigError, PagesError
 from pages.history import Histories
 from pages.model import now
 from pages.paths import Paths
+from pages.precompress import Precompressor
 from pages.publish import Publisher
 from pages.recovery import recover
 from pages.registry import Problem, Registry
 from pages.trees import Trees
 from pages.upkeep import Upkeep
-from pages.work import Workshop
+from pages.versions import Versions
+from pages.work import Afterwards, Workshop, run_now
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +64,15 @@ class Services:
         return None
 
 
-def build_services(config: Config) -> Services:
-    """Wire the services together; touches no file."""
+def build_services(config: Config, afterwards: Afterwards = run_now) -> Services:
+    """Wire the services together; touches no file. ``afterwards`` runs what no answer has to wait for."""
     paths = Paths(config.data_dir)
-    workshop = Workshop(paths.work)
+    workshop = Workshop(paths.work, afterwards)
     registry = Registry(paths, config.lock_timeout)
     histories = Histories(paths)
     trees = Trees(paths, config.warm_checkpoints)
     limits = Limits(config.max_files, config.max_unpacked_bytes)
-    publisher = Publisher(paths, workshop, registry, histories, trees, limits)
-    upkeep = Upkeep(config, paths, workshop, Backups(config, paths, registry))
+    versions = Versions(paths, workshop, registry, histories, trees, Precompressor(config.precompress))
+    publisher = Publisher(paths, workshop, registry, histories, trees, versions, limits)
+    upkeep = Upkeep(config, paths, workshop, publisher, Backups(config, paths, registry))
     return Services(config, paths, workshop, registry, histories, trees, publisher, upkeep)

@@ -1,19 +1,22 @@
-"""A site's unpacked versions: the live tree, the one before it, and warm copies under ``cache/``.
+"""A site's unpacked versions: the one that is live, and older ones that a checkout finds ready.
 
-``sites/{username}/{id}`` is a link to ``trees/{username}/{id}/{checkpoint_id}.{random}``. A switch is
-one rename of that link. The tree before stays where it is until the next switch, so that a request
-that already followed the old link finishes on the old version; older ones become warm copies.
+``sites/{username}/{id}`` is a link to ``trees/{username}/{id}/{checkpoint_id}.{random}/site``. A switch is
+one rename of that link. Older versions stay where they were, so that a request that already followed the
+old link finishes on its version, and a checkout of a warm one moves, copies and unpacks nothing. They are not
+under ``cache/``: a tree about to be live must be in no folder that anybody may remove at any moment.
 Trees are derived: each can be rebuilt from its checkpoint's archive.
 """
 
 import logging
 import os
 import secrets
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from pages import files
 from pages.model import Manifest, Site
-from pages.paths import Paths
+from pages.paths import ENCODINGS, TREE, Paths
 from pages.work import Work
 
 log = logging.getLogger(__name__)
@@ -22,11 +25,14 @@ _NO_CHECKPOINT = "initial"
 
 
 class Trees:
-    """The trees of all sites of one data folder; ``warm`` is how many older ones a site keeps."""
+    """The trees of all sites of one data folder; ``warm`` is how many older ones a site keeps.
+
+    One older tree is always kept, for the requests that are on it.
+    """
 
     def __init__(self, paths: Paths, warm: int) -> None:
         self._paths = paths
-        self._warm = warm
+        self._warm = max(1, warm)
 
     def live(self, site: Site) -> Path | None:
         """The folder that is served now, free of links to follow; None when there is none."""
@@ -46,99 +52,125 @@ class Trees:
         tree = self.live(site)
         if tree is None or not tree.is_dir():
             return False
-        if tree.parent != self._paths.trees(site.username, site.id):
+        if tree.parent.parent != self._paths.versions(site.username, site.id):
             return own_root
-        return _name_of(tree) == (current or _NO_CHECKPOINT)
+        return checkpoint_of(tree) == (current or _NO_CHECKPOINT)
 
     def make_initial(self, work: Work, site: Site) -> None:
         """An empty root, for an operator to drop files into before the first deploy."""
-        tree = self._new_tree(site, _NO_CHECKPOINT)
+        tree = self._new_version(site, _NO_CHECKPOINT) / TREE
         files.make_folders(tree)
         self.switch(work, site, self.prepare(work, site, tree))
 
     def place(self, work: Work, site: Site, staged: Path, checkpoint_id: str) -> Path:
         """Move a staged tree to where it can be served from."""
-        tree = self._new_tree(site, checkpoint_id)
-        work.move(staged, tree)
-        return tree
+        version = self._new_version(site, checkpoint_id)
+        folder = work.new_path()
+        folder.mkdir()
+        os.rename(staged, folder / TREE)
+        os.symlink(self._paths.encodings_target(site.username, site.id, version.name), folder / ENCODINGS)
+        files.fsync_folder(folder)
+        work.move(folder, version)
+        return version / TREE
 
     def prepare(self, work: Work, site: Site, tree: Path) -> Path:
         """The link that ``switch`` will put in place: all that a switch needs space on the disk for."""
         files.make_folders(self._paths.site_root(site.username, site.id).parent)
-        return work.symlink(self._paths.tree_target(site.username, site.id, tree.name))
+        return work.symlink(self._paths.tree_target(site.username, site.id, tree.parent.name))
 
-    def switch(self, work: Work, site: Site, link: Path) -> None:
-        """Serve the tree of a prepared link from now on, in one atomic step; then put older trees away."""
-        before, tree = self.live(site), os.path.basename(os.readlink(link))
-        work.put_link(link, self._paths.site_root(site.username, site.id))
-        for older in _folders_in(self._paths.trees(site.username, site.id)):
-            if older.name != tree and older != before:
-                try:
-                    self._put_away(work, site, older)
-                except OSError as error:  # The switch is done; this is only tidying.
-                    log.warning("The tree %s cannot be put away: %s", older, error)
+    def switch(self, work: Work, site: Site, link: Path) -> Path | None:
+        """Serve the tree of a prepared link from now on, in one atomic step; then drop the oldest trees.
 
-    def find(self, work: Work, site: Site, checkpoint_id: str, manifest: Manifest | None) -> Path | None:
-        """A tree of this checkpoint that can be served as it is; None when it must be unpacked.
-
-        One that somebody changed by hand is not what the checkpoint says: it is passed over.
+        Returns the tree that was live before, when it is kept.
         """
-        if manifest is None:
-            return None
-        for tree in _trees_of(checkpoint_id, self._paths.trees(site.username, site.id)):
-            if is_intact(tree, manifest):
-                return tree
-        for warm in _trees_of(checkpoint_id, self._paths.warm_trees(site.username, site.id)):
-            linked = work.new_path()
-            # Not moved: somebody who is removing the cache right now would go on inside it.
-            if _link_files(warm, linked, manifest) and is_intact(linked, manifest):
-                work.discard(warm)
-                files.sync_file_system(linked)
-                return self.place(work, site, linked, checkpoint_id)
-        return None
+        before, version = self.live(site), os.readlink(link).split("/")[-2]
+        work.put_link(link, self._paths.site_root(site.username, site.id))
+        kept = None
+        if before is not None and before.parent.parent == self._paths.versions(site.username, site.id):
+            kept = before if before.parent.name != version else None
+        try:
+            self._drop_old(work, site, version, kept)
+        except OSError as error:  # The switch is done; this is only tidying.
+            log.warning("The older trees of %s/%s cannot be cleared: %s", site.username, site.id, error)
+        return kept
+
+    def find(self, site: Site, checkpoint_id: str, is_ready: Callable[[Path], bool]) -> Path | None:
+        """A tree of this checkpoint that ``is_ready`` accepts; None when it must be unpacked."""
+        trees = [version / TREE for version in self._versions_of(site, checkpoint_id)]
+        return next((tree for tree in trees if tree.is_dir() and is_ready(tree)), None)
 
     def discard(self, work: Work, site: Site, checkpoint_id: str) -> None:
         """Take away the trees of a checkpoint that is gone; the live one stays."""
         live = self.live(site)
-        for folder in (self._paths.trees, self._paths.warm_trees):
-            for tree in _trees_of(checkpoint_id, folder(site.username, site.id)):
-                if tree != live:
-                    work.discard(tree)
+        for version in self._versions_of(site, checkpoint_id):
+            if version / TREE != live:
+                self.discard_tree(work, site, version / TREE)
 
-    def _put_away(self, work: Work, site: Site, tree: Path) -> None:
-        """Keep a tree as a warm copy, and no more of those than the setting says."""
-        if tree.name.startswith(_NO_CHECKPOINT) or self._warm == 0:
-            work.discard(tree)
-            return
-        folder = self._paths.warm_trees(site.username, site.id)
-        for same in _trees_of(_name_of(tree), folder):
-            work.discard(same)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            os.utime(tree)  # Its place in the queue: the ones put away first go first.
-            os.rename(tree, folder / tree.name)
-        except OSError:  # The cache is being cleared, or is on another disk: no warm copy then.
-            work.discard(tree)
-        for oldest in sorted(_folders_in(folder), key=_put_away_at)[: -self._warm]:
-            work.discard(oldest)
+    def discard_tree(self, work: Work, site: Site, tree: Path) -> None:
+        """Take one tree away, with its encodings."""
+        # The tree last: what is left after a crash is found by it.
+        work.discard(self._paths.encodings_of(site.username, site.id, tree.parent.name))
+        work.discard(tree.parent)
 
-    def _new_tree(self, site: Site, name: str) -> Path:
-        return self._paths.trees(site.username, site.id) / f"{name}.{secrets.token_hex(4)}"
+    def discard_warm(self, work: Work, site: Site) -> None:
+        """Take away all trees but the live one and the one before it."""
+        live = self.live(site)
+        for version in self._by_age(site, live.parent.name if live else "")[:-1]:
+            self.discard_tree(work, site, version / TREE)
+
+    def has_warm(self, username: str, site_id: str) -> bool:
+        """Are there more trees than the live one and the one before it?"""
+        return len(_folders_in(self._paths.versions(username, site_id))) > 2
+
+    def _drop_old(self, work: Work, site: Site, version: str, before: Path | None) -> None:
+        if before is not None:
+            os.utime(before.parent)  # Its place in the queue: the first to be replaced are the first to go.
+        for old in self._by_age(site, version):
+            if old.name.startswith(_NO_CHECKPOINT) and old / TREE != before:
+                self.discard_tree(work, site, old / TREE)
+        for oldest in self._by_age(site, version)[: -self._warm]:
+            self.discard_tree(work, site, oldest / TREE)
+
+    def _by_age(self, site: Site, live: str) -> list[Path]:
+        """All versions but the one named ``live``, the one that was live last at the end."""
+        versions = _folders_in(self._paths.versions(site.username, site.id))
+        return sorted((version for version in versions if version.name != live), key=_replaced_at)
+
+    def _versions_of(self, site: Site, checkpoint_id: str) -> list[Path]:
+        versions = _folders_in(self._paths.versions(site.username, site.id))
+        return [version for version in versions if checkpoint_of(version / TREE) == checkpoint_id]
+
+    def _new_version(self, site: Site, name: str) -> Path:
+        return self._paths.versions(site.username, site.id) / f"{name}.{secrets.token_hex(4)}"
 
 
 def is_intact(tree: Path, manifest: Manifest) -> bool:
     """Is the tree what the manifest says, by names, sizes and times? (No content is read.)"""
-    found = 0
+    left = len(manifest.files) + len(manifest.folders)
+    folders = [""]
     try:
-        for path, (size, _, mtime) in manifest.files.items():
-            status = os.lstat(tree / path)
-            if (status.st_size, status.st_mtime_ns) != (size, mtime):
-                return False
-        for _, folders, names in os.walk(tree):
-            found += len(folders) + len(names)
+        for folder in folders:
+            with os.scandir(f"{tree}/{folder}") as listing:
+                for item in listing:
+                    path = f"{folder}{item.name}"
+                    left -= 1
+                    if path in manifest.files:
+                        status = item.stat(follow_symlinks=False)
+                        size, _, mtime = manifest.files[path]
+                        if (status.st_size, status.st_mtime_ns) != (size, mtime) or not stat.S_ISREG(status.st_mode):
+                            return False
+                    elif item.is_dir(follow_symlinks=False):
+                        folders.append(f"{path}/")
+                    else:
+                        return False
     except OSError:
         return False
-    return found == len(manifest.files) + len(manifest.folders)
+    return left == 0
+
+
+def checkpoint_of(tree: Path) -> str:
+    """The checkpoint that a tree is of."""
+    return tree.parent.name.partition(".")[0]
 
 
 def _folders_in(folder: Path) -> list[Path]:
@@ -148,30 +180,8 @@ def _folders_in(folder: Path) -> list[Path]:
         return []
 
 
-def _name_of(tree: Path) -> str:
-    """The checkpoint that a tree is of."""
-    return tree.name.partition(".")[0]
-
-
-def _trees_of(checkpoint_id: str, folder: Path) -> list[Path]:
-    return [tree for tree in _folders_in(folder) if _name_of(tree) == checkpoint_id]
-
-
-def _link_files(source: Path, target: Path, manifest: Manifest) -> bool:
-    """Make ``target`` a tree of hard links to the files of ``source``; False when some are not there."""
+def _replaced_at(version: Path) -> int:
     try:
-        target.mkdir()
-        for folder in manifest.folders:  # Each comes after the one it is in.
-            (target / folder).mkdir()
-        for path in manifest.files:
-            os.link(source / path, target / path, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
-
-
-def _put_away_at(tree: Path) -> int:
-    try:
-        return tree.stat().st_mtime_ns
+        return version.stat().st_mtime_ns
     except FileNotFoundError:
         return 0

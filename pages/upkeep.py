@@ -14,6 +14,7 @@ from pages.config import Config, load_config
 from pages.errors import ConfigError, OperationFailed
 from pages.model import now
 from pages.paths import Paths
+from pages.publish import Publisher
 from pages.work import Workshop
 
 log = logging.getLogger(__name__)
@@ -24,18 +25,22 @@ RESTART_DELAY_SECONDS = 3.0
 class Upkeep:
     """Maintenance of one installation; each action is logged by the caller with who asked."""
 
-    def __init__(self, config: Config, paths: Paths, workshop: Workshop, backups: Backups) -> None:
+    def __init__(
+        self, config: Config, paths: Paths, workshop: Workshop, publisher: Publisher, backups: Backups
+    ) -> None:
         self._config = config
         self._paths = paths
         self._workshop = workshop
+        self._publisher = publisher
         self._backups = backups
 
     def clear_cache(self) -> None:
-        """Remove everything under ``cache/``; every site goes on being served."""
+        """Remove everything under ``cache/`` and older unpacked versions; every site goes on being served."""
         self._paths.cache.mkdir(exist_ok=True)
         with self._workshop.work() as work:
             for name in os.listdir(self._paths.cache):
                 work.discard(self._paths.cache / name)
+        self._publisher.clear_warm()
 
     def back_up(self) -> Path:
         """Write a backup and return its path; ``OperationFailed`` says why not."""

@@ -9,13 +9,42 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from pages import files
+from pages.errors import PagesError
 
 log = logging.getLogger(__name__)
+
+_FEW_FILES = 500  # Deleted in a few milliseconds.
+
+Task = Callable[[], None]
+Afterwards = Callable[[Task], None]
+
+
+def run_now(task: Task) -> None:
+    """The plainest ``Afterwards``: the caller waits."""
+    task()
+
+
+def in_background() -> Afterwards:
+    """An ``Afterwards`` with one thread of its own, so that what nobody waits for crowds out nobody.
+
+    The process ends when all is done.
+    """
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="afterwards")
+
+    def submit(task: Task) -> None:
+        try:
+            executor.submit(task)
+        except RuntimeError:  # The process is ending.
+            task()
+
+    return submit
 
 
 class Work:
@@ -26,6 +55,8 @@ class Work:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.has_discarded = False
+        self.later: list[Task] = []
 
     def new_path(self) -> Path:
         """A name in the work folder that is not taken."""
@@ -65,10 +96,15 @@ class Work:
         """Tell recovery what is about to be put in place, switched to or taken away."""
         (self.path / "intent").write_text(what, encoding="utf-8")
 
+    def afterwards(self, task: Task) -> None:
+        """Have something done when the work is over, after all locks; it may never be, after a crash."""
+        self.later.append(task)
+
     def discard(self, path: Path) -> None:
         """Take ``path`` away in one step; it is deleted when the work is over, after all locks."""
         try:
             os.rename(path, self.new_path())
+            self.has_discarded = True
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -86,25 +122,33 @@ class Abandoned(NamedTuple):
 
 
 class Workshop:
-    """The folder that holds the work folders of all operations under way."""
+    """The folder that holds the work folders of all operations under way.
 
-    def __init__(self, folder: Path) -> None:
+    ``afterwards`` runs, now or soon, what nobody has to wait for: deleting what was thrown away, first of all.
+    """
+
+    def __init__(self, folder: Path, afterwards: Afterwards = run_now) -> None:
         self.folder = folder
+        self._afterwards = afterwards
 
     @contextmanager
     def work(self, note: str = "") -> Iterator[Work]:
         """A locked work folder, removed at the end. ``note`` tells recovery what it was about."""
         path, descriptor = self._new_folder()
+        work = Work(path)
         try:
             if note:
                 (path / "note").write_text(note, encoding="utf-8")
-            yield Work(path)
-        finally:
-            try:
-                files.remove_tree(path)
-            except OSError as error:  # What was to be done is done: the next start clears the rest.
-                log.warning("The work folder %s cannot be removed: %s", path, error)
-            os.close(descriptor)
+            yield work
+        except BaseException:
+            _remove(path, descriptor)  # A refusal leaves nothing behind, from the moment it is told.
+            raise
+        if work.has_discarded and files.has_more_than(path, _FEW_FILES):
+            work.later.append(partial(_remove, path, descriptor))
+        else:
+            _remove(path, descriptor)
+        for task in work.later:
+            self._afterwards(partial(_attempt, task))
 
     def _new_folder(self) -> tuple[Path, int]:
         while True:
@@ -138,6 +182,22 @@ class Workshop:
                 log.error("The work folder %s cannot be cleared: %s", path, error)
             if descriptor is not None:
                 os.close(descriptor)
+
+
+def _attempt(task: Task) -> None:
+    """What was answered already cannot fail any more: only the log hears of it."""
+    try:
+        task()
+    except (OSError, PagesError) as error:
+        log.warning("Left undone after an answer: %s", error)
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    try:
+        files.remove_tree(path)
+    except OSError as error:  # What was to be done is done: the next start clears the rest.
+        log.warning("The work folder %s cannot be removed: %s", path, error)
+    os.close(descriptor)
 
 
 def _empty(path: Path) -> None:

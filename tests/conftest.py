@@ -14,6 +14,7 @@ from postgres import Postgres
 
 from pages.app import create_app
 from pages.config import Config, load_config
+from pages.work import run_now
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def make_app(make_config: Callable[..., Config]) -> Callable[..., Flask]:
     """An application with these settings on this test's data folder."""
 
     def make(**settings: Any) -> Flask:
-        return create_app(make_config(**settings))
+        return create_app(make_config(**settings), run_now)
 
     return make
 

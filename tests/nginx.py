@@ -1,10 +1,12 @@
-"""Real nginx for tests, with the configuration that operators copy; and visitors who never stop asking."""
+"""Real nginx for tests, with the configuration that the product prints; and visitors who never stop asking."""
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,7 @@ import pytest
 from helpers import PROJECT, free_port, wait_until
 
 _MAIN = """
+{modules}
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -41,16 +44,26 @@ def nginx_binary() -> str:
     return str(found)
 
 
-class Nginx:
-    """nginx on a free port with ``deploy/nginx.conf``, in front of a Pages server on ``backend`` (a port).
+def pages_command(*arguments: str, environment: dict[str, str]) -> str:
+    """What the ``pages`` command prints, with these settings."""
+    command = [sys.executable, "-m", "pages", *arguments]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
 
-    ``max_body`` stands in for the 513m of the file, so that a test can exceed it.
+
+class Nginx:
+    """nginx on a free port, with what ``pages nginx-config`` prints for a server's ``environment``.
+
+    ``backend`` is a port that stands in for the server's unix socket; ``modules`` are files to load.
     """
 
-    def __init__(self, folder: Path, backend: int, max_body: str = "513m") -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], backend: int | None = None, modules: tuple[str, ...] = ()
+    ) -> None:
         self.folder = folder
+        self.environment = environment
         self.backend = backend
-        self.max_body = max_body
+        self.modules = modules
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -82,17 +95,14 @@ class Nginx:
             self.process.wait(20)
 
     def _write_configuration(self) -> None:
-        text = (PROJECT / "deploy/nginx.conf").read_text(encoding="utf-8")
-        for old, new in {
-            "listen 80 default_server;": f"listen 127.0.0.1:{self.port} default_server;",
-            "server 127.0.0.1:1323;": f"server 127.0.0.1:{self.backend};",
-            "client_max_body_size 513m;": f"client_max_body_size {self.max_body};",
-        }.items():
-            assert text.count(old) == 1, f"deploy/nginx.conf holds {old!r} once"
-            text = text.replace(old, new)
+        text = pages_command("nginx-config", "--listen", f"127.0.0.1:{self.port}", environment=self.environment)
+        if self.backend is not None:
+            text, count = re.subn(r"server unix:.*;", f"server 127.0.0.1:{self.backend};", text)
+            assert count == 1
         (self.folder / "pages.conf").write_text(text, encoding="utf-8")
         # Its workers would otherwise be a user who may not enter a test's folder.
-        main = _MAIN.format(folder=self.folder, user="user root;" if os.geteuid() == 0 else "")
+        modules = "\n".join(f"load_module {path};" for path in self.modules)
+        main = _MAIN.format(modules=modules, folder=self.folder, user="user root;" if os.geteuid() == 0 else "")
         (self.folder / "nginx.conf").write_text(main, encoding="utf-8")
 
     def _has_ended(self) -> bool:

@@ -114,11 +114,11 @@ def content_of(archive: Path) -> dict[str, bytes]:
 
 
 def orphans(data: Path) -> list[str]:
-    """Unpacked trees of no checkpoint that there is."""
+    """Unpacked trees, and encodings, of no checkpoint that there is."""
     known = {"initial"}
     for metadata in (data / "sites-checkpoints").glob("*/*/metadata.json"):
         known |= {checkpoint["id"] for checkpoint in json.loads(metadata.read_bytes())["checkpoints"]}
-    trees = [*(data / "trees").glob("*/*/*"), *(data / "cache" / "trees").glob("*/*/*")]
+    trees = [*(data / "trees").glob("*/*/*"), *(data / "cache" / "encodings").glob("*/*/*")]
     return [str(tree.relative_to(data)) for tree in trees if tree.name.partition(".")[0] not in known]
 
 

@@ -6,12 +6,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
-_PAGE = """<!doctype html>
-<html lang="zh-CN">
-<head><meta charset="utf-8"><title>{status} {title}</title></head>
-<body><h1>{status} {title}</h1></body>
-</html>
-"""
+from pages.plain_pages import plain_page
 
 
 def success(data: Any = None, message: str | None = None, status: int = 200) -> Response:
@@ -42,8 +37,9 @@ def maintenance_failure(error: str, status: int, details: str | None = None) -> 
 
 def page(status: int, title: str) -> Response:
     """A plain page for a visitor; it names nothing of the request."""
-    response = Response(_PAGE.format(status=status, title=title), status, mimetype="text/html")
+    response = Response(plain_page(status, title), status, mimetype="text/html")
     response.headers["Cache-Control"] = "no-cache"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 

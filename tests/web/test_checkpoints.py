@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from helpers import Admin, assert_failure, assert_success, everything_below, tar_of, tree_of, zip_of
+from helpers import Admin, assert_failure, assert_success, everything_below, tar_of, tree_of, wait_until, zip_of
 
 import pages.publish
+import pages.versions
 from pages import files
 from pages.web import checkpoints as checkpoint_views
 from pages.web import deploys as deploy_views
@@ -91,8 +92,15 @@ def clear_cache(admin: Admin) -> None:
 
 
 def warm_copies(data: Path) -> list[str]:
-    """The ids of the checkpoints that are kept unpacked under ``cache/``."""
-    return sorted(path.name[:24] for path in (data / "cache").rglob("*") if re.match(r"\d{8}-\d{6}-", path.name))
+    """The ids of the checkpoints that are kept unpacked, but for the live one."""
+    live = root_of(data).resolve().parent
+    return sorted(path.name[:24] for path in (data / "trees/default/blog").iterdir() if path != live)
+
+
+def warm_copy(data: Path, checkpoint: dict[str, Any]) -> Path:
+    """The unpacked tree of a checkpoint."""
+    (copy,) = (data / "trees/default/blog").glob(f"{checkpoint['id']}.*/site")
+    return copy
 
 
 # --- List and show --------------------------------------------------------------------------
@@ -335,13 +343,13 @@ def test_a_warm_checkpoint_needs_no_unpacking(admin: Admin, monkeypatch: pytest.
     def refuse(*arguments: object) -> None:
         raise AssertionError("an archive was unpacked")
 
-    monkeypatch.setattr(pages.publish, "read_archive", refuse)
+    monkeypatch.setattr(pages.versions, "read_stored_archive", refuse)
     for checkpoint, content in ((first, b"one"), (second, b"two"), (first, b"one")):
         assert_success(admin.checkout(checkpoint["id"]))
         assert admin.visit("/").data == content
 
 
-@pytest.mark.parametrize(("warm", "most"), [(0, 0), (1, 1), (3, 3)])
+@pytest.mark.parametrize(("warm", "most"), [(0, 1), (1, 1), (3, 3)])
 def test_no_more_warm_copies_are_kept_than_the_setting_says(
     make_app: Callable[..., Flask], data: Path, warm: int, most: int
 ) -> None:
@@ -356,8 +364,7 @@ def test_no_more_warm_copies_are_kept_than_the_setting_says(
 
 def test_the_versions_live_last_are_the_ones_kept_warm(admin: Admin, data: Path) -> None:
     made = [admin.deployed({"index.html": str(number)}) for number in range(8)]
-    # The last one is live, the one before is kept for requests under way; then come the warm ones.
-    assert warm_copies(data) == sorted(checkpoint["id"] for checkpoint in made[3:6])
+    assert warm_copies(data) == sorted(checkpoint["id"] for checkpoint in made[4:7])
 
 
 @pytest.mark.parametrize("warm", [0, 1, 3])
@@ -390,24 +397,39 @@ def test_clearing_the_cache_leaves_what_is_served(admin: Admin, data: Path) -> N
 
 def test_a_warm_copy_that_was_changed_by_hand_is_not_served(admin: Admin, data: Path) -> None:
     first, _, _ = admin.deployed(V1), admin.deployed(V2), admin.deployed(V3)
-    (copy,) = [path for path in (data / "cache").rglob("*") if path.name.startswith(first["id"])]
-    (copy / "index.html").write_bytes(b"bad")
+    (warm_copy(data, first) / "index.html").write_bytes(b"bad")
     assert_success(admin.checkout(first["id"]))
     assert admin.visit("/").data == b"one"
 
 
 def test_a_removal_of_the_cache_under_way_does_not_reach_a_tree_that_was_checked_out(admin: Admin, data: Path) -> None:
     first, _, _ = admin.deployed(V1), admin.deployed(V2), admin.deployed(V3)
-    (copy,) = [path for path in (data / "cache").rglob("*") if path.name.startswith(first["id"])]
-    descriptor = os.open(copy, os.O_RDONLY)  # As `rm -r` has it: it opens a folder, then empties it.
-    try:
-        assert_success(admin.checkout(first["id"]))
-        for name in os.listdir(descriptor):
-            if name.endswith(".html"):
-                os.unlink(name, dir_fd=descriptor)
-    finally:
-        os.close(descriptor)
-    assert admin.visit("/").data == b"one"
+    assert warm_copy(data, first).is_dir()
+    assert not [path for path in (data / "cache").rglob("*") if path.name == "index.html"]
+
+
+# More files than are looked through at a checkout.
+LARGE = {f"{number}.html": f"page {number}" for number in range(300)}
+
+
+def test_a_large_version_that_was_changed_by_hand_while_live_is_unpacked_anew(admin: Admin, data: Path) -> None:
+    first = admin.deployed(LARGE)
+    (root_of(data) / "7.html").write_bytes(b"bad")
+    admin.deployed(V2)
+    wait_until(lambda: first["id"] not in warm_copies(data), "the changed tree is dropped")
+    assert_success(admin.checkout(first["id"]))
+    assert admin.visit("/7.html").data == b"page 7"
+
+
+def test_a_checkout_of_a_large_warm_version_looks_at_none_of_its_files(
+    admin: Admin, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = admin.deployed(LARGE), admin.deployed(V2)
+    looked_at: list[Path] = []
+    monkeypatch.setattr(pages.versions, "is_intact", lambda tree, manifest: looked_at.append(tree))
+    assert_success(admin.checkout(first["id"]))
+    assert looked_at == []
+    assert tree_of(root_of(data)) == {name: text.encode() for name, text in LARGE.items()}
 
 
 # --- metadata.json --------------------------------------------------------------------------

@@ -139,14 +139,14 @@ def test_each_action_is_logged_with_who_from_where_and_how_it_ended(
 
 
 def test_clear_cache_empties_the_cache_and_every_site_goes_on(admin: Admin, data: Path) -> None:
-    checkpoints = [admin.deployed({"index.html": f"version {n}"}) for n in range(4)]
+    checkpoints = [admin.deployed({"index.html": f"version {n} " * 100}) for n in range(4)]
     assert tree_of(data / "cache")
     response = ask(admin.client, "clear-cache")
     assert response.json.items() >= {"success": True, "message": "缓存清理成功"}.items()
     assert list((data / "cache").iterdir()) == []
-    assert admin.visit().data == b"version 3"
+    assert admin.visit().data.startswith(b"version 3")
     assert_success(admin.checkout(checkpoints[0]["id"]))
-    assert admin.visit().data == b"version 0"
+    assert admin.visit().data.startswith(b"version 0")
 
 
 def test_clear_cache_makes_the_folder_anew_when_it_is_gone(admin: Admin, data: Path) -> None:

@@ -1,0 +1,69 @@
+"""The configuration of an nginx in front of one installation: ``nginx.conf`` beside this, filled in."""
+
+import re
+from collections.abc import Callable
+from importlib.resources import files as package_files
+
+from werkzeug.utils import get_content_type
+
+from pages import media_types
+from pages.config import Config
+from pages.errors import ConfigError
+from pages.plain_pages import plain_page
+
+_MIB = 1024 * 1024
+
+
+def nginx_config(config: Config, listen: str) -> str:
+    """All of the configuration, for nginx's ``http`` block. ``listen`` is nginx's address or port.
+
+    Raises ``ConfigError`` for a data folder whose path nginx has no way to write.
+    """
+    if re.search(r"[\"'$\\\s;{}]", str(config.data_dir)):
+        raise ConfigError(f"data_dir: {config.data_dir} holds a character that nginx cannot have in a path.")
+    if not re.fullmatch(r"[0-9A-Za-z.:\[\]*_-]+", listen):
+        raise ConfigError(f"--listen must be a port or an address and a port, not {listen!r}.")
+    text = (package_files("pages") / "nginx.conf").read_text(encoding="utf-8")
+    for name, value in {
+        "UPSTREAM": f"server unix:{config.socket};" if config.socket else f"server {_tcp(config)};",
+        "LISTEN": listen,
+        "TYPES": "\n".join(_types()),
+        "TEXT": rf"^(?:/\.well-known)?(?!(?-i:/_api)/)(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
+        "SMALL": _endings(lambda kind: kind.startswith(("image/", "font/")) and not media_types.is_compressible(kind)),
+        "STATIC": "\n".join(_twins(config)),
+        "TREES": _trees(config),
+        "JSON_NAMES": "|".join(map(re.escape, media_types.by_name())),
+        "BODY": f"{-(-config.max_upload_bytes // _MIB) + 1}m",
+        "BACKUP": str(int(config.backup_timeout) + 60),
+        "NOT_FOUND": plain_page(404, "Not Found"),
+        "DATA": str(config.data_dir),
+    }.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def _tcp(config: Config) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
+    return f"[{host}]:{config.port}" if ":" in host else f"{host}:{config.port}"
+
+
+def _types() -> list[str]:
+    endings: dict[str, list[str]] = {}
+    for ending, kind in media_types.by_ending().items():
+        endings.setdefault(get_content_type(kind, "utf-8"), []).append(ending)
+    return [f'        "{kind}" {" ".join(found)};' for kind, found in endings.items()]
+
+
+def _endings(wanted: Callable[[str], bool]) -> str:
+    return "|".join(ending for ending, kind in media_types.by_ending().items() if wanted(kind))
+
+
+def _trees(config: Config) -> str:
+    tokens = "|".join(config.precompress)
+    return rf'"~*^\|.*\b(?:{tokens})" "$host/../.encodings";' if tokens else "# None: see precompress in config.toml."
+
+
+def _twins(config: Config) -> list[str]:
+    """The modules that send the twins; brotli's is a package of its own (libnginx-mod-http-brotli-static)."""
+    modules = {"br": "brotli_static on;", "gzip": "gzip_static on;"}
+    return [f"        {line}" for name, line in modules.items() if name in config.precompress]

@@ -1,0 +1,160 @@
+"""Unpacked versions of a site, from its checkpoints: found warm or unpacked anew, compressed, switched to.
+
+What takes long and changes nothing for a visitor (compressing much, looking through many files) is left to
+``Workshop.afterwards``, so that no answer waits for it and a switch costs the same for every size of site.
+"""
+
+import logging
+import os
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from pages import files
+from pages.archive import read_stored_archive
+from pages.errors import BadArchive, CheckpointBroken
+from pages.history import Histories
+from pages.model import Checkpoint, Manifest, Site
+from pages.paths import Paths
+from pages.precompress import Precompressor
+from pages.registry import Registry
+from pages.staging import Staging
+from pages.trees import Trees, checkpoint_of, is_intact
+from pages.work import Work, Workshop
+
+log = logging.getLogger(__name__)
+
+# More than this much text to compress is not waited for: it takes a small site some milliseconds.
+_AT_ONCE_BYTES = 1024 * 1024
+
+
+class Versions:
+    """The unpacked versions of all sites; whoever changes a site's holds its lock."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        workshop: Workshop,
+        registry: Registry,
+        histories: Histories,
+        trees: Trees,
+        precompressor: Precompressor,
+    ) -> None:
+        self._paths = paths
+        self._workshop = workshop
+        self._registry = registry
+        self._histories = histories
+        self._trees = trees
+        self._precompressor = precompressor
+
+    def tree_of(self, work: Work, site: Site, checkpoint: Checkpoint) -> Path:
+        """A tree of the checkpoint, ready to be served: a warm one, or unpacked from its archive.
+
+        Raises ``CheckpointBroken`` when the archive is missing or is not what it was.
+        """
+        tree = self._trees.find(site, checkpoint.id, partial(self._is_ready, site))
+        return tree or self._unpacked(work, site, checkpoint)
+
+    def twins(self, work: Work, site: Site, tree: Path, manifest: Manifest) -> Path | None:
+        """A new folder with the compressed twins of a tree's files; None when that would be felt."""
+        if self._precompressor.bytes_to_read(manifest, self._newest_twins(site)) > _AT_ONCE_BYTES:
+            return None
+        folder = work.new_path()
+        self._precompressor.encode(tree, manifest, folder, self._newest_twins(site))
+        return folder
+
+    def place(self, work: Work, site: Site, staged: Path, checkpoint_id: str, twins: Path | None) -> Path:
+        """Move a staged tree, and its twins if there are any yet, to where they can be served from."""
+        tree = self._trees.place(work, site, staged, checkpoint_id)
+        if twins is not None:
+            self._put_twins(site, tree, twins)
+        return tree
+
+    def switch(self, work: Work, site: Site, link: Path) -> None:
+        """Serve a prepared tree from now on."""
+        before = self._trees.switch(work, site, link)
+        live = self._trees.live(site)
+        if before is not None and self._histories.is_large(site, checkpoint_of(before)):
+            work.afterwards(partial(self._look_through, site, before))
+        if live is not None and not self._twins_of(site, live).exists():
+            work.afterwards(partial(self._encode, site, live))
+
+    def _is_ready(self, site: Site, tree: Path) -> bool:
+        """Is a tree what its checkpoint says? The files of a large one were looked at when it was replaced.
+
+        So a checkout takes no longer the more files there are.
+        """
+        if self._histories.is_large(site, checkpoint_of(tree)) and tree != self._trees.live(site):
+            return True
+        return self._is_intact(site, tree)
+
+    def _is_intact(self, site: Site, tree: Path) -> bool:
+        manifest = self._histories.manifest(site, checkpoint_of(tree))
+        return manifest is not None and is_intact(tree, manifest)
+
+    def _look_through(self, site: Site, tree: Path) -> None:
+        """Drop a tree that was changed by hand while it was live: its checkpoint says something else."""
+        if self._is_intact(site, tree):
+            return
+        with self._workshop.work() as work, self._registry.site_locked(site.username, site.id):
+            if not tree.is_dir():
+                return
+            log.warning("%s was changed by hand; a checkout of its checkpoint will unpack the archive", tree)
+            if self._trees.live(site) == tree:  # Checked out again meanwhile.
+                fresh = self._unpacked(work, site, self._histories.get(site, checkpoint_of(tree)))
+                self._trees.switch(work, site, self._trees.prepare(work, site, fresh))
+            self._trees.discard_tree(work, site, tree)
+
+    def _unpacked(self, work: Work, site: Site, checkpoint: Checkpoint) -> Path:
+        manifest = self._histories.manifest(site, checkpoint.id)
+        staging = Staging(work.new_path(), None)
+        archive = self._histories.archive(site, checkpoint.id)
+        try:
+            with open(archive, "rb") as file:
+                staging.add(read_stored_archive(file))
+        except FileNotFoundError:
+            raise CheckpointBroken(f"{archive} is missing: put it back") from None
+        except BadArchive as error:
+            raise CheckpointBroken(f"{archive} is damaged: {error}") from error
+        if not staging.digest().startswith(checkpoint.id[-8:]):
+            raise CheckpointBroken(f"{archive} holds something else than the checkpoint's id says")
+        # With the manifest as "before", every file gets back the time it had.
+        created = int(datetime.fromisoformat(checkpoint.created_at).timestamp())
+        stamped = staging.stamp(manifest, created)
+        if stamped != manifest:
+            self._histories.store(work, site, checkpoint.id, None, stamped)
+        twins = self.twins(work, site, staging.tree, stamped)
+        files.sync_file_system(staging.tree)
+        return self.place(work, site, staging.tree, checkpoint.id, twins)
+
+    # --- Compressed twins -------------------------------------------------------------------
+
+    def _encode(self, site: Site, tree: Path) -> None:
+        """Give a live tree the twins that it has not."""
+        manifest = self._histories.manifest(site, checkpoint_of(tree))
+        if manifest is None or self._twins_of(site, tree).exists():
+            return
+        with self._workshop.work() as work:
+            folder = work.new_path()
+            self._precompressor.encode(tree, manifest, folder, self._newest_twins(site))
+            files.sync_file_system(folder)
+            with self._registry.site_locked(site.username, site.id):
+                if tree.is_dir():
+                    self._put_twins(site, tree, folder)
+
+    def _put_twins(self, site: Site, tree: Path, folder: Path) -> None:
+        place = self._twins_of(site, tree)
+        with suppress(OSError):  # The cache is being cleared, or on another disk: served as uploaded then.
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(folder, place)
+
+    def _twins_of(self, site: Site, tree: Path) -> Path:
+        return self._paths.encodings_of(site.username, site.id, tree.parent.name)
+
+    def _newest_twins(self, site: Site) -> Path | None:
+        """The twins that were made last for this site: most of the next ones are the same."""
+        folder = self._paths.encodings / site.username / site.id
+        with suppress(OSError):
+            return max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, default=None)
+        return None
