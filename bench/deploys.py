@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import sites
 from context import Bench, seconds
@@ -66,7 +67,13 @@ def _deploy(pages: Pages, archive: Path, table: Table, target: str) -> None:
     site_id = f"new-{len(table.figures.get(target, []))}-{archive.suffix[1:]}"
     pages.create(site_id)
     sites.settle(pages.folder)
-    table.add(target, seconds(pages.deploy, site_id, archive))
+    began = perf_counter()
+    pages.deploy(site_id, archive)
+    table.add(target, perf_counter() - began)
+    # What it does after its answer is not to slow down whoever is next.
+    done = pages.rest()
+    if target == _OURS:
+        table.add("Pages, until its workers rest", done - began)
 
 
 def _cost_of_durability(table: Table) -> str:

@@ -40,6 +40,7 @@ def _measure_once(bench: Bench, table: Table, folder: Path, small: Path, archive
     table.add(f"after {_REQUESTS:,} requests and more", megabytes(pages, "VmRSS"))
     for name, archive in archives.items():
         pages.deploy("memory", archive)
+        pages.rest()
         table.add(name, megabytes(pages, "VmHWM"))
         table.add(name.replace("peak of", "after"), megabytes(pages, "VmRSS"))
     bench.processes.stop_all()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from processes import PROJECT, Failed, Processes, free_port
 _AUTHORIZATION = "Basic " + base64.b64encode(b"admin:admin").decode()
 # A start looks at every site.
 _PATIENCE = 900.0
+# Seconds without work after which a worker has nothing left to do.
+_IDLE = 0.5
 _BOUNDARY = "bench-7d1c9a40e2"
 
 
@@ -84,6 +87,22 @@ class Pages:
         assert self.process is not None
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def rest(self) -> float:
+        """Wait until the workers have done what no answer waits for; the moment they had (``perf_counter``)."""
+        worked = time.perf_counter()
+        ticks = self._ticks()
+        while time.perf_counter() - worked < _IDLE:
+            time.sleep(0.05)
+            # A tick now and then is the workers' heartbeat.
+            if (now := self._ticks()) > ticks + 1:
+                worked, ticks = time.perf_counter(), now
+        return worked
+
+    def _ticks(self) -> int:
+        """The processor time of all workers, in hundredths of a second."""
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.workers()]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats)
 
     # --- The calls of the API that are measured ----------------------------------------------
 

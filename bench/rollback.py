@@ -7,6 +7,7 @@ from pathlib import Path
 import sites
 from context import Bench, seconds
 from ours import Pages
+from processes import Failed
 from report import Table
 
 _FLIPS = 10
@@ -53,6 +54,7 @@ def measure(bench: Bench) -> list[Table]:
         f"Pages, {large:,} MB in {large + 1:,} files": _Site(pages, folder / "large"),
         f"Pages, {bench.text_size}": many,
     }
+    pages.rest()
     bench.say("Rollback")
     tables = [_measure_warm(bench, folder, warm), _measure_cold(bench, pages, many)]
     bench.processes.stop_all()
@@ -88,10 +90,14 @@ def _untar(bench: Bench, archive: Path) -> float:
 def _flip_cold(bench: Bench, pages: Pages, site: _Site) -> float:
     """Put aside what is unpacked and not live: the cache, and the tree that was live before."""
     live = (pages.data / "sites/default" / site.id).resolve()
-    unpacked = [tree for tree in live.parent.iterdir() if tree != live]
-    unpacked += (pages.data / "cache").iterdir()
+    versions = (pages.data / "trees/default" / site.id).iterdir()
+    unpacked = [version for version in versions if not live.is_relative_to(version)]
+    if not unpacked:
+        raise Failed("a version that is unpacked and not live is not where it was expected")
     aside = bench.new_folder()
-    for number, tree in enumerate(unpacked):
-        tree.rename(aside / str(number))
+    for number, folder in enumerate([*unpacked, *(pages.data / "cache").iterdir()]):
+        folder.rename(aside / str(number))
     sites.settle(aside)
-    return site.flip()
+    took = site.flip()
+    pages.rest()
+    return took
