@@ -4,13 +4,14 @@ The compressor and the disk work while the next file is unpacked and checked. Wh
 thread is raised where the archive is filled, and the thread never outlives the ``with`` block.
 """
 
-import queue
 import tarfile
-import threading
 import zlib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, BinaryIO, Self
+
+from pages.line import Line
 
 try:
     from isal import isal_zlib
@@ -26,7 +27,6 @@ except ImportError:  # No wheel for this machine.
 
 
 _BATCH_BYTES = 256 * 1024  # Handed over at once: a thread that is woken for each file costs more than it gains.
-_WAITING_BATCHES = 4
 
 
 class TarGz:
@@ -40,7 +40,9 @@ class TarGz:
         self._of_folders = _Headers(tarfile.DIRTYPE, 0o755, mtime)
         self._batch: list[bytes] = []
         self._batch_bytes = 0
-        self._gzip = _Gzip(file)
+        self._file = file
+        self._compress = _gzip()
+        self._line = Line("packing")
 
     def add_folder(self, path: str) -> None:
         """Add a folder; its parents come before it. Raises what went wrong with what was added before."""
@@ -54,20 +56,19 @@ class TarGz:
         self._write(bytes(-size % tarfile.BLOCKSIZE))
 
     def __enter__(self) -> Self:
-        self._gzip.start()
+        self._line.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with ExitStack() as ending:
+            ending.push(self._line)
             if error is None:
                 self._write(bytes(2 * tarfile.BLOCKSIZE))
                 self._hand_over()
-        finally:
-            self._gzip.close()
-        if error is None:
-            self._gzip.check()
+                self._line.call(self._pack, self._compress.flush)
+                self._line.finish()
 
     def _write(self, data: bytes) -> None:
         self._batch.append(data)
@@ -76,9 +77,12 @@ class TarGz:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        self._gzip.write(b"".join(self._batch))
+        self._line.call(self._pack, self._compress.compress, b"".join(self._batch))
         self._batch.clear()
         self._batch_bytes = 0
+
+    def _pack(self, compress: Any, *data: bytes) -> None:
+        self._file.write(compress(*data))
 
 
 class _Headers:
@@ -109,46 +113,3 @@ class _Headers:
         info = tarfile.TarInfo(name)
         info.type, info.mode, info.size, info.mtime = self._kind, self._mode, size, self._mtime
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
-
-
-class _Gzip:
-    """A thread that compresses what it is given, in order, into a file."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._given: queue.Queue[bytes | None] = queue.Queue(_WAITING_BATCHES)
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="packing", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def write(self, data: bytes) -> None:
-        """Take in some more; raises what went wrong with earlier data."""
-        self.check()
-        self._given.put(data)
-
-    def close(self) -> None:
-        """Wait until all that was given is in the file, or lost after an error."""
-        self._given.put(None)
-        self._thread.join()
-
-    def check(self) -> None:
-        """Raise what went wrong in the thread, if anything did."""
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        compress = _gzip()
-        while (data := self._given.get()) is not None:
-            # After an error it goes on taking, so that nobody waits for room for ever.
-            if self._error is None:
-                self._put(compress.compress, data)
-        if self._error is None:
-            self._put(compress.flush)
-
-    def _put(self, packed: Any, *data: bytes) -> None:
-        try:
-            self._file.write(packed(*data))
-        except Exception as error:
-            self._error = error

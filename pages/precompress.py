@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pages.media_types import is_compressible, media_type
+from pages.media_types import may_have_twins
 from pages.model import Manifest
 
 try:
@@ -101,7 +101,7 @@ class Precompressor:
 
 
 def _may_have_twins(path: str, size: int) -> bool:
-    return size >= _MIN_BYTES and is_compressible(media_type(path))
+    return size >= _MIN_BYTES and may_have_twins(path)
 
 
 def _is_twin(twin: str, mtime: int) -> bool:

@@ -8,16 +8,22 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from pages.archive import Entry
 from pages.errors import BadArchive
 from pages.history import content_digest
+from pages.line import Line
 from pages.model import Manifest
 from pages.packing import TarGz
 
-_KEPT_BYTES = 1024 * 1024
+# Handed over at once: a thread that is woken for each file costs more than it gains.
+_BATCH_BYTES, _BATCH_FILES = 256 * 1024, 100
+_SMALL_BYTES = 1024 * 1024
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Batch = list[tuple[str, list[bytes], int]]  # Files: path, content, mtime.
 
 
 class Staging:
@@ -28,16 +34,21 @@ class Staging:
         self.folders: list[str] = []
         self.files: dict[str, tuple[int, str, int]] = {}
         self._made = {""}
+        self._batch: Batch = []
+        self._batch_bytes = 0
         tree.mkdir()
 
     def add(self, entries: Iterable[Entry], tar: TarGz | None) -> None:
         """Create every entry, in the tree and in ``tar``. Paths are judged already and come once each."""
-        for entry in entries:
-            if entry.is_folder:
-                self._make_folder(entry.path, tar)
-            else:
-                self._make_folder(entry.path.rpartition("/")[0], tar)
-                self._make_file(entry, tar)
+        with Line("writing") as line:
+            for entry in entries:
+                if entry.is_folder:
+                    self._make_folder(entry.path, tar)
+                else:
+                    self._make_folder(entry.path.rpartition("/")[0], tar)
+                    self._add_file(entry, tar, line)
+            self._hand_over(line)
+            line.finish()
 
     def pack(self, tar: TarGz) -> None:
         """Put what the tree holds into ``tar``, where ``add`` had none to put it in."""
@@ -82,27 +93,49 @@ class Staging:
             if tar:
                 tar.add_folder(folder)
 
-    def _make_file(self, entry: Entry, tar: TarGz | None) -> None:
-        target = f"{self.tree}/{entry.path}"  # Text, not a Path: there may be 100,000 of them.
-        content = hashlib.sha256()
-        kept: list[bytes] | None = []
+    def _add_file(self, entry: Entry, tar: TarGz | None, line: Line) -> None:
+        """Take in a file: a small one is written by another thread, together with others."""
+        chunks = []
         size = 0
-        descriptor = os.open(target, _CREATE, 0o644)
+        for chunk in entry.chunks:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _SMALL_BYTES:
+                size = self._write_file(entry.path, chain(chunks, entry.chunks), entry.mtime)
+                if tar:
+                    # A tar wants the size first: read back from the page cache.
+                    tar.add_file(entry.path, size, _read(f"{self.tree}/{entry.path}"))
+                return
+        self._batch.append((entry.path, chunks, entry.mtime))
+        self._batch_bytes += size
+        if self._batch_bytes > _BATCH_BYTES or len(self._batch) > _BATCH_FILES:
+            self._hand_over(line)
+        if tar:
+            tar.add_file(entry.path, size, chunks)
+
+    def _hand_over(self, line: Line) -> None:
+        line.call(self._write_files, self._batch)
+        self._batch, self._batch_bytes = [], 0
+
+    def _write_files(self, batch: Batch) -> None:
+        for path, chunks, mtime in batch:
+            self._write_file(path, chunks, mtime)
+
+    def _write_file(self, path: str, chunks: Iterable[bytes], mtime: int) -> int:
+        """Create a file; returns its size in bytes."""
+        content = hashlib.sha256()
+        size = 0
+        # Text, not a Path: there may be 100,000 of them.
+        descriptor = os.open(f"{self.tree}/{path}", _CREATE, 0o644)
         try:
-            for chunk in entry.chunks:
+            for chunk in chunks:
                 _write_all(descriptor, chunk)
                 content.update(chunk)
                 size += len(chunk)
-                if kept is not None:
-                    kept.append(chunk)
-                    if size > _KEPT_BYTES:
-                        kept = None
         finally:
             os.close(descriptor)
-        self.files[entry.path] = (size, content.hexdigest(), entry.mtime)
-        if tar:
-            # A tar wants the size first; a large file is read back from the page cache.
-            tar.add_file(entry.path, size, _read(target) if kept is None else kept)
+        self.files[path] = (size, content.hexdigest(), mtime)
+        return size
 
 
 def below(entries: Iterable[Entry], root: str) -> Iterator[Entry]:

@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pages.media_types import is_compressible, media_type
+from pages.media_types import may_have_twins, media_type
 from pages.paths import ENCODINGS
 from pages.precompress import SUFFIXES
 
@@ -122,5 +122,4 @@ def _file_or_folder_at(tree: str, parts: list[str]) -> File | Folder | None:
         elif position < last or not stat.S_ISREG(status.st_mode):
             return None
     path = "/".join(parts)
-    kind = media_type(path)
-    return File(tree, path, status, kind, is_compressible(kind))
+    return File(tree, path, status, media_type(path), may_have_twins(path))
