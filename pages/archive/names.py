@@ -9,6 +9,8 @@ MAX_PATH_BYTES = 1024
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc: these, and no more ever.
+# What nearly all names are: they need no closer look.
+_HARMLESS = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 _RUBBISH_FOLDERS = {"__MACOSX"}
 _RUBBISH_FILES = {".DS_Store", "Thumbs.db"}
 
@@ -22,6 +24,8 @@ def judged_path(untrusted_name: str) -> str:
     """
     if not untrusted_name:
         raise BadArchive("条目名为空")
+    if len(untrusted_name) <= MAX_PART_BYTES and _HARMLESS.fullmatch(untrusted_name):
+        return untrusted_name
     if _CONTROL.search(untrusted_name):
         raise BadArchive(f"条目名含控制字符: {shown_name(untrusted_name)}")
     if _DRIVE.match(untrusted_name):

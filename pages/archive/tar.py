@@ -19,7 +19,7 @@ _MAX_EXTENSION_BYTES = 64 * 1024
 _MAX_GLOBAL_HEADERS = 100
 _MAX_OCTAL_SIZE = 0o77777777777
 
-_OCTAL = re.compile(rb"[0-7]*")
+_OCTAL = re.compile(rb"(?s) *([0-7]*) *(?:\0.*)?")
 _FILES, _FOLDER = (b"0", b"\0", b"7"), b"5"
 _LONG_NAME, _PAX, _PAX_GLOBAL = b"L", b"x", b"g"
 _REFUSED_TYPES = {
@@ -116,10 +116,10 @@ def _number(field: bytes) -> int:
         if field[0] != 0x80:
             raise BadArchive("tar 头中的数字无效")
         return int.from_bytes(field[1:], "big")
-    text = field.split(b"\0", 1)[0].strip(b" ")
-    if not _OCTAL.fullmatch(text):
+    text = _OCTAL.fullmatch(field)
+    if text is None:
         raise BadArchive("tar 头中的数字无效")
-    return int(text or b"0", 8)
+    return int(text[1] or b"0", 8)
 
 
 def _text(field: bytes) -> bytes:
