@@ -7,7 +7,7 @@ from flask import Flask
 
 from pages.config import Config
 from pages.services import build_services
-from pages.web import auth, checkpoints, deploys, errors, journal, maintenance, requests, serving, sites, status
+from pages.web import auth, checkpoints, deploys, errors, front, journal, maintenance, requests, serving, sites, status
 from pages.web.proxies import TrustedProxies
 from pages.work import Afterwards, in_background
 
@@ -33,6 +33,7 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
 
     app.before_request(auth.guard)
     app.after_request(journal.note_change)
+    app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
     errors.register(app)
     for part in (sites, deploys, checkpoints, status, maintenance, serving):

@@ -54,6 +54,7 @@ class Config:
     admin_hosts: tuple[str, ...] = _setting("server", [])
     trusted_proxies: tuple[str, ...] = _setting("server", [])
     x_accel_redirect: bool = _setting("server", False)
+    nginx_file_cache: bool = _setting("server", False)
     workers: int = _setting("server", 2)
     threads: int = _setting("server", 8)
     data_dir: Path = _setting("storage", _DATA)

@@ -27,6 +27,7 @@ def nginx_config(config: Config, listen: str) -> str:
     for name, value in {
         "UPSTREAM": f"server unix:{config.socket};" if config.socket else f"server {_tcp(config)};",
         "LISTEN": listen,
+        "FILE_CACHE": "\n".join(_file_cache(config)),
         "TYPES": "\n".join(_types()),
         "TEXT": rf"^(?!(?-i:/_api/))(?-i:/\.well-known)?(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
         "SMALL": _endings(lambda kind: kind.startswith(("image/", "font/")) and not media_types.is_compressible(kind)),
@@ -56,6 +57,18 @@ def _types() -> list[str]:
 
 def _endings(wanted: Callable[[str], bool]) -> str:
     return "|".join(ending for ending, kind in media_types.by_ending().items() if wanted(kind))
+
+
+def _file_cache(config: Config) -> list[str]:
+    if not config.nginx_file_cache:
+        return ["    # Every file is looked up anew: see nginx_file_cache in config.toml."]
+    return [
+        "    # Looked up once in each second of the clock; Pages answers a change when the second is over.",
+        "    open_file_cache max=400 inactive=10s;",
+        "    open_file_cache_valid 1s;",
+        "    open_file_cache_min_uses 1;",
+        "    open_file_cache_errors on;",
+    ]
 
 
 def _trees(config: Config) -> str:

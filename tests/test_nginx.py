@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -446,6 +447,35 @@ def test_no_visitor_of_nginx_notices_a_restart_of_pages(front: Front) -> None:
                 "the workers are replaced",
             )
     assert visitors.failures == []
+
+
+def test_no_old_file_is_served_after_the_answer_where_nginx_keeps_files_open(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    server = Server(tmp_path_factory.mktemp("server"), {"PAGES_NGINX_FILE_CACHE": "true"}).start()
+    nginx = Nginx(tmp_path_factory.mktemp("nginx"), server.environment())
+    front = Front(server, nginx)
+    try:
+        nginx.start()
+        create(front, "cached")
+        with ThreadPoolExecutor(1) as reader:
+            over = threading.Event()
+            # nginx opens each version at once, and has it in its cache when the next one comes.
+            reading = reader.submit(lambda: [front.get("/", "cached.localhost") for _ in iter(over.is_set, True)])
+            try:
+                for version in range(8):
+                    archive = zip_of({"index.html": f"version {version}", **({"new.css": "x"} if version % 2 else {})})
+                    assert server.deploy(archive, site="default/cached").status == 200
+                    assert front.get("/", "cached.localhost").body == f"version {version}".encode()
+                    assert front.get("/new.css", "cached.localhost").status == (200 if version % 2 else 404)
+                assert server.api("PUT", "/_api/sites/default/cached", {"enabled": False}).status == 200
+                assert front.get("/", "cached.localhost").status == 404
+            finally:
+                over.set()
+        assert {reply.status for reply in reading.result()} <= {200, 404}
+    finally:
+        nginx.stop()
+        server.stop()
 
 
 # --- Numbers that belong together ---------------------------------------------------------------
