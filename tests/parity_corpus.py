@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pages.media_types import by_ending, by_name
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:20]}..{text[-10:]} ({len(text)})"
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request. In a header's value, ``{etag}`` and the like stand for what the front itself gave out.
@@ -25,10 +29,10 @@ class Asked:
     @property
     def name(self) -> str:
         headers = "".join(f" {name}:{value}" for name, value in self.headers)
-        host = "" if self.host == "blog.localhost" else f" {self.host[:60]}"
+        host = "" if self.host == "blog.localhost" else f" {_short(self.host)}"
         body = f" with {len(self.body)} bytes" if self.body else ""
         version = "" if self.version == "1.1" else f" HTTP/{self.version}"
-        return f"{self.group}: {self.method} {self.target[:80]}{host}{headers}{body}{version}"
+        return f"{self.group}: {self.method} {_short(self.target)}{host}{headers}{body}{version}"
 
 
 # --- Sites ------------------------------------------------------------------------------------------
@@ -40,6 +44,7 @@ SITES = {
     "default/home": {"domain": "home.localhost", "index": "home.html"},
     "default/off": {"domain": "off.localhost", "enabled": False},
     "default/bare": {"domain": "bare.localhost"},
+    "default/folders": {"domain": "folders.localhost"},
     # Look-alikes of the first one.
     "default/blog2": {"domain": "blog2.localhost"},
     "default2/blog": {"domain": "blog.localhost.example"},
@@ -95,6 +100,9 @@ def files_of(site: str) -> dict[str, bytes]:
 
     if site == "default/bare":
         return {"docs/page.html": text("docs/page.html", 700)}
+    if site == "default/folders":
+        names = ("index.html/index.html", "404.html/index.html", "docs/index.html/x.html", "a.css/a.css", "_api")
+        return {path: text(path, 700) for path in names}
     if site not in ("default/blog", "default/home", "default/plain", "default/off"):
         return {
             "index.html": text("index.html", 600),
@@ -451,6 +459,18 @@ def _plain_paths() -> Iterator[Asked]:
         yield Asked("path", path, method="HEAD", headers=_GZIP)
 
 
+def _folders_like_files() -> Iterator[Asked]:
+    for path in ("/", "/missing", "/missing.css", "/docs/", "/index.html", "/index.html/", "/404.html", "/404.html/"):
+        yield Asked("folders", path, "folders.localhost")
+        yield Asked("folders", path, "folders.localhost", headers=_GZIP)
+    for path in ("/docs", "/docs/index.html", "/a.css", "/a.css/", "/a.css/a.css", "/_api", "/index.html?x"):
+        yield Asked("folders", path, "folders.localhost")
+    for length in (255, 256, 4000, 8000, 20000):
+        yield Asked("long", "/" + "a" * length)
+        yield Asked("long", "/" + "a/" * (length // 2) + "x.html")
+        yield Asked("long", "/docs?" + "a" * length)
+
+
 def _redirects() -> Iterator[Asked]:
     for path in _REDIRECTED:
         yield Asked("redirect", path)
@@ -687,6 +707,7 @@ def requests() -> list[Asked]:
     """Every request once."""
     tables = (
         _plain_paths,
+        _folders_like_files,
         _redirects,
         _misses,
         _odd_paths,

@@ -195,6 +195,7 @@ DIFFERENCES = [
     Difference("", 412, 412, _PAGE | {"Cache-Control", "X-Content-Type-Options"}, "nginx has a page of its own"),
     Difference("", 416, 416, _PAGE | {"Vary"}, "nginx has a page of its own"),
     Difference("get /|absolute|two hosts", 400, 400, _PAGE, "refused by nginx, and by gunicorn, before all else"),
+    Difference("long", 414, 414, _PAGE, "refused by nginx, and by gunicorn, before all else"),
     # What may be sent or left out (RFC 9110, 15.4.5 and 14.3).
     Difference("", 304, 304, {"Accept-Ranges", "Last-Modified"}, "werkzeug's 304 has the one, nginx's the other"),
     Difference("", 206, 206, {"Accept-Ranges"}, "nginx leaves it out of an answer that shows it"),
@@ -235,6 +236,9 @@ class Bug:
 
 
 BUGS = [
+    Bug(
+        "folders: GET (/|/docs/|/missing(.css)?|/a.css/) ", "nginx redirects to a folder named as the index or 404.html"
+    ),
     Bug("range: GET /a.css Range:.*Encoding:gzip", "with Range, nginx takes the site's own a.css.gz for a twin"),
     Bug("dot: GET /.Well-Known/x.html(?! own)", "nginx serves a folder that is not .well-known"),
     Bug(
@@ -311,7 +315,7 @@ def _sites_in(answer: Answer) -> set[str]:
 
 
 def _owner(host: str) -> str | None:
-    name = unicodedata.normalize("NFKC", re.sub(r":\w+.*$", "", host)).lower()
+    name = unicodedata.normalize("NFKC", re.sub(r":\w*(:\w+)?$", "", host)).lower()
     return _OWNERS.get(name.rstrip(".\u3002").replace("b\u00fccher", "xn--bcher-kva"))
 
 
