@@ -16,6 +16,9 @@ import pytest
 from helpers import Admin, Reply, Server, assert_success, basic, wait_until, zip_of
 from nginx import Nginx
 
+from pages.app import create_app
+from pages.config import Config
+
 BROTLI_MODULE = Path("/usr/lib/nginx/modules/ngx_http_brotli_static_module.so")
 
 
@@ -535,6 +538,60 @@ def test_a_file_that_a_site_has_beside_another_is_never_its_twin(front: Front) -
         assert reply.body != b"the site's own", headers
 
 
+@pytest.mark.xfail(strict=True, reason="a twin gets its file's old time, whatever was read")
+def test_a_file_edited_while_it_is_compressed_leaves_no_wrong_twin(
+    make_config: Callable[..., Config], data: Path
+) -> None:
+    later: list[Callable[[], None]] = []
+    admin = Admin(create_app(make_config(), later.append).test_client())
+    admin.create("blog")
+    admin.deployed({"index.html": LARGE})
+    page = data / "sites/default/blog/index.html"
+    page.write_bytes(b"by hand" * 100)
+    for task in later:
+        task()
+    admin.deployed({"index.html": LARGE, "new.css": TEXT})  # What had been deployed, and another file.
+    assert gzip.decompress(admin.visit("/", Accept_Encoding="gzip").data) == LARGE
+
+
+# --- Validators of nginx --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "direct",
+    [pytest.param(False, marks=pytest.mark.xfail(strict=True, reason="nginx knows only a file's time")), True],
+)
+def test_a_date_from_before_another_index_says_nothing(front: Front, direct: bool) -> None:
+    site = f"dated-{direct}".lower()
+    front.put_up(site, {"index.html": "index", "home.html": "home!"}, index="home.html")
+    modified = front.get("/", f"{site}.localhost", direct=direct).headers["Last-Modified"]
+    front.update(site, index="index.html")
+    assert front.get("/", f"{site}.localhost", direct=direct, If_Modified_Since=modified).body == b"index"
+
+
+@pytest.mark.parametrize(
+    "direct",
+    [
+        pytest.param(False, marks=pytest.mark.xfail(strict=True, reason="nginx's ETag has whole seconds and a size")),
+        True,
+    ],
+)
+def test_a_page_is_not_confirmed_by_the_etag_of_another_site(front: Front, direct: bool) -> None:
+    for attempt in range(10):  # Until both are deployed within one second.
+        names = [f"{color}-{attempt}-{direct}".lower() for color in ("red", "gold")]
+        for name in names:
+            front.create(name)
+        for name in names:
+            front.deployed(name, {"index.html": name.rjust(20)})
+        given = [front.get("/", f"{name}.localhost", direct=direct).headers for name in names]
+        if given[0]["Last-Modified"] == given[1]["Last-Modified"]:
+            break
+    front.update(names[0], domain=f"aside-{names[0]}.localhost")
+    front.update(names[1], domain=f"{names[0]}.localhost")
+    reply = front.get("/", f"{names[0]}.localhost", direct=direct, If_None_Match=given[0]["ETag"])
+    assert reply.body == names[1].rjust(20).encode()
+
+
 # --- brotli ---------------------------------------------------------------------------------------
 
 
@@ -549,31 +606,43 @@ def brotli_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     front.stop()
 
 
+_NO_BROTLI = "Debian's brotli_static finds no file where disable_symlinks is on and the root has a variable"
+
+
 @pytest.mark.parametrize(
-    ("accepted", "coding"),
+    ("accepted", "coding", "direct"),
     [
-        ("br", "br"),
-        ("gzip", "gzip"),
-        ("gzip, deflate, br, zstd", "br"),
-        ("br;q=0.1, gzip;q=1", "br"),
-        ("br;q=0, gzip", "gzip"),
-        ("gzip;q=0, br", "br"),
-        ("br;q=0, gzip;q=0", None),
-        ("BR", "br"),
-        ("brx, xbr", None),
-        ("x-br", None),
-        ("*", None),
-        ("identity", None),
-        ("", None),
+        pytest.param(
+            accepted,
+            coding,
+            direct,
+            marks=pytest.mark.xfail(strict=True, reason=_NO_BROTLI) if coding == "br" and not direct else (),
+        )
+        for direct in (False, True)
+        for accepted, coding in (
+            ("br", "br"),
+            ("gzip", "gzip"),
+            ("gzip, deflate, br, zstd", "br"),
+            ("br;q=0.1, gzip;q=1", "br"),
+            ("br;q=0, gzip", "gzip"),
+            ("gzip;q=0, br", "br"),
+            ("br;q=0, gzip;q=0", None),
+            ("BR", "br"),
+            ("brx, xbr", None),
+            ("x-br", None),
+            ("*", None),
+            ("identity", None),
+            ("", None),
+        )
     ],
 )
-@pytest.mark.parametrize("direct", [False, True])
 def test_brotli_goes_to_who_accepts_it(brotli_front: Front, accepted: str, coding: str | None, direct: bool) -> None:
     import brotli
 
-    decode = {"br": brotli.decompress, "gzip": gzip.decompress, None: bytes}[coding]
+    decode = {"br": brotli.decompress, "gzip": gzip.decompress, None: bytes}
     reply = brotli_front.get("/a.css", "blog.localhost", direct=direct, Accept_Encoding=accepted)
-    assert (reply.headers["Content-Encoding"], decode(reply.body)) == (coding, TEXT)
+    assert reply.headers["Content-Encoding"] == coding
+    assert decode[coding](reply.body) == TEXT
     assert reply.headers["Vary"] == "Accept-Encoding"
     again = brotli_front.get(
         "/a.css", "blog.localhost", direct=direct, Accept_Encoding=accepted, If_None_Match=reply.headers["ETag"]
@@ -581,17 +650,25 @@ def test_brotli_goes_to_who_accepts_it(brotli_front: Front, accepted: str, codin
     assert again.status == 304
 
 
-def test_each_coding_has_an_etag_of_its_own(brotli_front: Front) -> None:
-    for direct in (False, True):
-        tags = {
-            brotli_front.get("/a.css", "blog.localhost", direct=direct, Accept_Encoding=coding).headers["ETag"]
-            for coding in ("br", "gzip", "identity")
-        }
-        assert len(tags) == 3
+@pytest.mark.parametrize("direct", [pytest.param(False, marks=pytest.mark.xfail(strict=True, reason=_NO_BROTLI)), True])
+def test_each_coding_has_an_etag_of_its_own(brotli_front: Front, direct: bool) -> None:
+    tags = {
+        brotli_front.get("/a.css", "blog.localhost", direct=direct, Accept_Encoding=coding).headers["ETag"]
+        for coding in ("br", "gzip", "identity")
+    }
+    assert len(tags) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="with Range, nginx looks for twins among the site's own files")
-@pytest.mark.parametrize("accepted", ["br", "gzip"])
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        "br",
+        pytest.param(
+            "gzip",
+            marks=pytest.mark.xfail(strict=True, reason="with Range, nginx looks for twins among the site's own files"),
+        ),
+    ],
+)
 def test_a_range_is_of_the_file_as_it_was_uploaded(brotli_front: Front, accepted: str) -> None:
     reply = brotli_front.get("/a.css", "blog.localhost", Accept_Encoding=accepted, Range="bytes=0-9")
     assert (reply.status, reply.body) == (206, TEXT[:10])
@@ -666,11 +743,14 @@ def test_a_file_that_nginx_delivers_is_answered_as_pages_would(
     given = accel.get("/film.mp4", "films.localhost", direct=True).headers
     sent = {n: v.format(etag=given["ETag"], modified=given["Last-Modified"]) for n, v in headers.items()}
     through, direct = both(accel, "/film.mp4", method=method, **sent)
-    if method == "GET":
-        assert direct.status == status
-        assert through.body == direct.body
     assert through.status == direct.status
-    assert {name: through.headers[name] for name in _COMPARED} == {name: direct.headers[name] for name in _COMPARED}
+    assert method == "HEAD" or direct.status == status
+    compared = _COMPARED
+    if status == 416:
+        compared = ("Content-Range", "Cache-Control")  # nginx has a page of its own.
+    else:
+        assert through.body == direct.body
+    assert {name: through.headers[name] for name in compared} == {name: direct.headers[name] for name in compared}
     assert not [name for name in through.headers if name.lower().startswith("x-accel")]
 
 
