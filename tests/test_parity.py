@@ -299,7 +299,8 @@ def test_every_difference_in_the_table_is_there(answers: list[tuple[Asked, Answe
 )
 def test_both_fronts_give_the_same_answer(fronts: Fronts, asked: Asked) -> None:
     flask, nginx = fronts.both(asked)
-    assert flask.differences(nginx) == {}
+    found = flask.differences(nginx)
+    assert not found or any(difference.covers(asked, flask, nginx) for difference in DIFFERENCES), found
 
 
 def test_no_answer_holds_a_line_of_another_site(answers: list[tuple[Asked, Answer, Answer]]) -> None:

@@ -551,7 +551,8 @@ def test_a_file_edited_while_it_is_compressed_leaves_no_wrong_twin(
     for task in later:
         task()
     admin.deployed({"index.html": LARGE, "new.css": TEXT})  # What had been deployed, and another file.
-    assert gzip.decompress(admin.visit("/", Accept_Encoding="gzip").data) == LARGE
+    answer = admin.visit("/", Accept_Encoding="gzip")
+    assert (gzip.decompress(answer.data) if "Content-Encoding" in answer.headers else answer.data) == LARGE
 
 
 # --- Validators of nginx --------------------------------------------------------------------------
