@@ -45,10 +45,10 @@ restore: $(VENV)/.run ## Put a backup back: make restore FILE=backups/backup-…
 	@test -n "$(FILE)" || { echo "Which backup? make restore FILE=backups/backup-….sql" >&2; exit 2; }
 	@$(BIN)/pages restore $(if $(CLEAN),--clean) "$(FILE)"
 
-bench: $(VENV)/.test ## Measure Pages beside what you would use instead; prints ratios
+bench: $(VENV)/.test ## Measure Pages beside what you would use instead: make bench ARGS="--full --picture docs/bench.svg"
 	@scripts/install-test-packages
-	@command -v wrk >/dev/null || scripts/apt-install wrk
-	$(BIN)/python bench/run.py $(ARGS)
+	@bench/install-peers
+	@$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## Remove .venv and caches; data/ and backups/ stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -24,6 +24,9 @@ def _checked_settings():
     return asked.stdout
 
 
+# How long the first worker waits for the look through all sites.
+_START_UP_SECONDS = 5.0
+
 _settings = _checked_settings()
 _config = SimpleNamespace(**json.loads(_settings))
 
@@ -63,10 +66,17 @@ def post_fork(server, worker):
 
 
 def on_starting(server):
-    """Once, before the first worker: recover, and put edits made by hand in force."""
+    """Once, before the first worker: recover, and put edits made by hand in force.
+
+    With very many sites that takes a while; each worker waits for the recovery itself, and for no more.
+    """
     os.environ["PAGES_MASTER_PID"] = str(os.getpid())
-    if status := _pages("start-up").returncode:
-        sys.exit(status)
+    starting = subprocess.Popen([sys.executable, "-m", "pages", "start-up"])
+    try:
+        if status := starting.wait(_START_UP_SECONDS):
+            sys.exit(status)
+    except subprocess.TimeoutExpired:
+        server.log.info("Serving; looking through all sites goes on in process %d", starting.pid)
     server.reload = partial(_reload_if_sound, server, server.reload)
 
 

@@ -9,7 +9,7 @@ The layers; a module imports from those below it or beside it, never from above 
     app
     web.sites  web.deploys  web.checkpoints  web.status  web.maintenance  web.serving  web.errors
     web.journal  web.auth  web.requests  web.replies  web.context  web.proxies  web.conditions
-    web.accel
+    web.accel  web.whole_file
     web.lookup
     services  nginx
     recovery  upkeep
@@ -18,7 +18,7 @@ The layers; a module imports from those below it or beside it, never from above 
     trees     staging   roots   registry   database
     history   public    precompress
     work
-    archive   files   paths   config   passwords   media_types   plain_pages
-    model     hosts
+    archive   packing   files   paths   config   passwords   media_types   plain_pages
+    model     hosts     line
     errors
 """

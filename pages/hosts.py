@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 
 import idna
 
@@ -33,6 +34,7 @@ def canonical_domain(text: str) -> str:
     return domain
 
 
+@lru_cache(maxsize=10_000)
 def host_of(netloc: str) -> str:
     """The canonical domain in a ``Host`` header's value (port stripped); ``ValueError`` if malformed.
 

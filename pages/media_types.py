@@ -110,8 +110,13 @@ _COMPRESSIBLE = {
 
 
 def is_compressible(kind: str) -> bool:
-    """Are files of this media type served compressed to those who accept it?"""
+    """Do files of this media type shrink when they are compressed?"""
     return kind.startswith("text/") or kind.endswith(("+xml", "+json")) or kind in _COMPRESSIBLE
+
+
+def may_have_twins(path: str) -> bool:
+    """Is a file of this name served compressed to those who accept it? (By its ending: nginx goes by that.)"""
+    return path.rpartition("/")[2] not in _BY_NAME and is_compressible(media_type(path))
 
 
 def by_ending() -> dict[str, str]:

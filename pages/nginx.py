@@ -28,7 +28,7 @@ def nginx_config(config: Config, listen: str) -> str:
         "UPSTREAM": f"server unix:{config.socket};" if config.socket else f"server {_tcp(config)};",
         "LISTEN": listen,
         "TYPES": "\n".join(_types()),
-        "TEXT": rf"^(?:/\.well-known)?(?!(?-i:/_api)/)(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
+        "TEXT": rf"^(?!(?-i:/_api/))(?-i:/\.well-known)?(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
         "SMALL": _endings(lambda kind: kind.startswith(("image/", "font/")) and not media_types.is_compressible(kind)),
         "STATIC": "\n".join(_twins(config)),
         "TREES": _trees(config),
@@ -60,7 +60,14 @@ def _endings(wanted: Callable[[str], bool]) -> str:
 
 def _trees(config: Config) -> str:
     tokens = "|".join(config.precompress)
-    return rf'"~*^\|.*\b(?:{tokens})" "$host/../.encodings";' if tokens else "# None: see precompress in config.toml."
+    if not tokens:
+        return "# No twins: see precompress in config.toml."
+    # The second is a folder that there never is.
+    return (
+        rf'"~*^\|.*\b(?:{tokens})" "$host/../.encodings";'
+        "\n"
+        rf'    "~*^[^|].*\|.*\b(?:{tokens})" "$host/../.none";'
+    )
 
 
 def _twins(config: Config) -> list[str]:

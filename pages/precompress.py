@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pages.media_types import is_compressible, media_type
+from pages.media_types import may_have_twins
 from pages.model import Manifest
 
 try:
@@ -58,16 +58,16 @@ class Precompressor:
     def __init__(self, encodings: Iterable[str]) -> None:
         self._encodings = [name for name in SUFFIXES if name in tuple(encodings)][::-1]
 
-    def bytes_to_read(self, manifest: Manifest, known: Path | None) -> int:
-        """How much ``encode`` would have to compress: what ``known`` holds already is free."""
-        if not self._encodings:
-            return 0
-        return sum(
-            size
-            for path, (size, _, mtime) in manifest.files.items()
-            if _may_have_twins(path, size)
-            and not any(_is_twin(f"{known}/{path}{SUFFIXES[name]}", mtime) for name in self._encodings)
-        )
+    def has_more_to_read(self, manifest: Manifest, known: Path | None, count: int) -> bool:
+        """Would ``encode`` have to compress more than ``count`` bytes? What ``known`` holds already is free."""
+        suffix = SUFFIXES[self._encodings[0]] if self._encodings else ""
+        left = count
+        for path, (size, _, mtime) in manifest.files.items():
+            if suffix and _may_have_twins(path, size) and not (known and _is_twin(f"{known}/{path}{suffix}", mtime)):
+                left -= size
+                if left < 0:
+                    return True
+        return False
 
     def encode(self, tree: Path, manifest: Manifest, target: Path, known: Path | None) -> None:
         """Fill the new folder ``target`` with the twins of a tree's files.
@@ -101,7 +101,7 @@ class Precompressor:
 
 
 def _may_have_twins(path: str, size: int) -> bool:
-    return size >= _MIN_BYTES and is_compressible(media_type(path))
+    return size >= _MIN_BYTES and may_have_twins(path)
 
 
 def _is_twin(twin: str, mtime: int) -> bool:

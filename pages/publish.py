@@ -7,15 +7,15 @@ site and a work folder that start-up clears; after it, ``finish`` completes the 
 
 import logging
 import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from pages import files, history
-from pages.archive import Limits, archive_kind, read_archive
+from pages.archive import Entry, Limits, Plainness, archive_kind, read_archive
 from pages.errors import (
     BadArchive,
     CheckpointBroken,
@@ -29,15 +29,18 @@ from pages.errors import (
 )
 from pages.history import Histories, is_checkpoint_id
 from pages.model import Checkpoint, History, Site, is_name, timestamp
+from pages.packing import TarGz
 from pages.paths import Paths
 from pages.registry import Registry
 from pages.roots import entries_of, mtimes_below
-from pages.staging import Staging, below
+from pages.staging import Staging, below, keep
 from pages.trees import Trees
 from pages.versions import Versions
 from pages.work import Work, Workshop
 
 log = logging.getLogger(__name__)
+
+_UPLOAD_BUFFER_BYTES = 256 * 1024  # A zip of small files is read in thousands of small pieces.
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,21 @@ class Publisher:
     def deploy(self, site: Site, upload: Path, file_name: str, root: str, now: datetime) -> Published:
         """Publish an uploaded archive (``root`` names one folder of it, or is empty).
 
+        The upload's bytes must not change afterwards: where they are a plain tar.gz, the checkpoint keeps them.
         The old site goes on being served until the switch, and for good when this raises:
         ``BadArchive``, ``TooLarge``, ``UnsupportedFormat``, ``SiteNotFound``, ``SiteBusy``.
         """
         kind = archive_kind(file_name)
-        with self._workshop.work() as work, open(upload, "rb") as file:
-            entries = read_archive(file, kind, self._limits)
-            staging, archive = self._stage(work, below(entries, root) if root else entries, now)
+        plainness = Plainness()
+        with (
+            self._workshop.work() as work,
+            open(upload, "rb", buffering=_UPLOAD_BUFFER_BYTES) as file,
+            closing(read_archive(file, kind, self._limits, plainness)) as entries,
+        ):
+            if kind == "tar.gz" and not root:
+                staging, archive = self._stage_or_keep(work, entries, now, upload, plainness)
+            else:
+                staging, archive = self._stage(work, below(entries, root) if root else entries, now)
             if not staging.files:
                 raise BadArchive("压缩包中没有文件", kind)
             warnings = _index_warnings(site.index, staging.files)
@@ -242,11 +253,26 @@ class Publisher:
         if root is None or not root.is_dir():
             self._trees.make_initial(work, site)
 
-    def _stage(self, work: Work, entries: Any, now: datetime) -> tuple[Staging, Path]:
+    def _stage(self, work: Work, entries: Iterable[Entry], now: datetime) -> tuple[Staging, Path]:
+        """Make a tree and an archive of the entries in one pass."""
         archive = work.path / "archive"
-        with open(archive, "xb") as file:
-            staging = Staging(work.path / "tree", file, int(now.timestamp()))
-            staging.add(entries)
+        staging = Staging(work.path / "tree")
+        with open(archive, "xb") as file, TarGz(file, int(now.timestamp())) as tar:
+            staging.add(entries, tar)
+        return staging, archive
+
+    def _stage_or_keep(
+        self, work: Work, entries: Iterable[Entry], now: datetime, upload: Path, plainness: Plainness
+    ) -> tuple[Staging, Path]:
+        """Make a tree of an uploaded tar.gz; the archive is the upload itself where that is plain."""
+        archive = work.path / "archive"
+        staging = Staging(work.path / "tree")
+        staging.add(entries, None)
+        if plainness.holds:
+            keep(upload, archive)
+        else:
+            with open(archive, "xb") as file, TarGz(file, int(now.timestamp())) as tar:
+                staging.pack(tar)
         return staging, archive
 
     def _commit(

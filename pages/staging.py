@@ -6,88 +6,56 @@ archive can reach outside. Nothing here is durable yet: ``publish`` syncs once f
 
 import hashlib
 import os
-import tarfile
-import zlib
+import shutil
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from pages.archive import Entry
 from pages.errors import BadArchive
 from pages.history import content_digest
+from pages.line import Line
 from pages.model import Manifest
+from pages.packing import TarGz
 
-try:
-    from isal import isal_zlib
-
-    def _gzip() -> Any:
-        # Level 1 takes a quarter of zlib's time for an archive about a quarter larger.
-        return isal_zlib.compressobj(1, isal_zlib.DEFLATED, zlib.MAX_WBITS | 16)
-
-except ImportError:  # No wheel for this machine.
-
-    def _gzip() -> Any:
-        return zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-
-
-_KEPT_BYTES = 1024 * 1024
+# Handed over at once: a thread that is woken for each file costs more than it gains.
+_BATCH_BYTES, _BATCH_FILES = 256 * 1024, 100
+_SMALL_BYTES = 1024 * 1024
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-
-class TarGz:
-    """A ``.tar.gz`` being written, in the format that every tar reads (pax where names are long)."""
-
-    def __init__(self, file: BinaryIO, mtime: int) -> None:
-        self._file = file
-        self._mtime = mtime
-        self._compress = _gzip()
-
-    def add_folder(self, path: str) -> None:
-        self._header(path + "/", tarfile.DIRTYPE, 0o755, 0)
-
-    def add_file(self, path: str, size: int, chunks: Iterable[bytes]) -> None:
-        self._header(path, tarfile.REGTYPE, 0o644, size)
-        for chunk in chunks:
-            self._write(chunk)
-        self._write(bytes(-size % tarfile.BLOCKSIZE))
-
-    def close(self) -> None:
-        self._write(bytes(2 * tarfile.BLOCKSIZE))
-        self._file.write(self._compress.flush())
-
-    def _header(self, name: str, kind: bytes, mode: int, size: int) -> None:
-        info = tarfile.TarInfo(name)
-        info.type, info.mode, info.size, info.mtime = kind, mode, size, self._mtime
-        self._write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
-
-    def _write(self, data: bytes) -> None:
-        self._file.write(self._compress.compress(data))
+Batch = list[tuple[str, list[bytes], int]]  # Files: path, content, mtime.
 
 
 class Staging:
-    """A tree under ``folder / "tree"`` and, where ``archive`` names a file, the archive of the same.
+    """A tree in the making in the new folder ``tree``; its files get their times by ``stamp``."""
 
-    ``mtime`` (seconds) is what the archive says of every file; the tree's files get theirs by ``stamp``.
-    """
-
-    def __init__(self, tree: Path, archive: BinaryIO | None, mtime: int = 0) -> None:
+    def __init__(self, tree: Path) -> None:
         self.tree = tree
         self.folders: list[str] = []
         self.files: dict[str, tuple[int, str, int]] = {}
         self._made = {""}
-        self._tar = TarGz(archive, mtime) if archive else None
+        self._batch: Batch = []
+        self._batch_bytes = 0
         tree.mkdir()
 
-    def add(self, entries: Iterable[Entry]) -> None:
-        """Create every entry. Paths are judged already and come once each."""
-        for entry in entries:
-            if entry.is_folder:
-                self._make_folder(entry.path)
-            else:
-                self._make_folder(os.path.dirname(entry.path))
-                self._make_file(entry)
-        if self._tar:
-            self._tar.close()
+    def add(self, entries: Iterable[Entry], tar: TarGz | None) -> None:
+        """Create every entry, in the tree and in ``tar``. Paths are judged already and come once each."""
+        with Line("writing") as line:
+            for entry in entries:
+                if entry.is_folder:
+                    self._make_folder(entry.path, tar)
+                else:
+                    self._make_folder(entry.path.rpartition("/")[0], tar)
+                    self._add_file(entry, tar, line)
+            self._hand_over(line)
+            line.finish()
+
+    def pack(self, tar: TarGz) -> None:
+        """Put what the tree holds into ``tar``, where ``add`` had none to put it in."""
+        for folder in self.folders:
+            tar.add_folder(folder)
+        for path, (size, _, _) in self.files.items():
+            tar.add_file(path, size, _read(f"{self.tree}/{path}"))
 
     def digest(self) -> str:
         """The SHA-256 of the content, in hex."""
@@ -109,40 +77,65 @@ class Staging:
                 mtime = own or mtime
             elif known[path][:2] == (size, sha256):
                 mtime = known[path][2]
-            os.utime(self.tree / path, ns=(mtime, mtime), follow_symlinks=False)
+            os.utime(f"{self.tree}/{path}", ns=(mtime, mtime), follow_symlinks=False)
             stamped[path] = (size, sha256, mtime)
         return Manifest(self.digest(), tuple(self.folders), stamped)
 
-    def _make_folder(self, path: str) -> None:
+    def _make_folder(self, path: str, tar: TarGz | None) -> None:
         missing = []
         while path not in self._made:
             missing.append(path)
-            path = os.path.dirname(path)
+            path = path.rpartition("/")[0]
         for folder in reversed(missing):
-            os.mkdir(self.tree / folder, 0o755)
+            os.mkdir(f"{self.tree}/{folder}", 0o755)
             self._made.add(folder)
             self.folders.append(folder)
-            if self._tar:
-                self._tar.add_folder(folder)
+            if tar:
+                tar.add_folder(folder)
 
-    def _make_file(self, entry: Entry) -> None:
-        target = self.tree / entry.path
-        content = hashlib.sha256()
-        kept: list[bytes] | None = []
+    def _add_file(self, entry: Entry, tar: TarGz | None, line: Line) -> None:
+        """Take in a file: a small one is written by another thread, together with others."""
+        chunks = []
         size = 0
-        with open(os.open(target, _CREATE, 0o644), "wb", buffering=0) as file:
-            for chunk in entry.chunks:
-                _write_all(file, chunk)
+        for chunk in entry.chunks:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _SMALL_BYTES:
+                size = self._write_file(entry.path, chain(chunks, entry.chunks), entry.mtime)
+                if tar:
+                    # A tar wants the size first: read back from the page cache.
+                    tar.add_file(entry.path, size, _read(f"{self.tree}/{entry.path}"))
+                return
+        self._batch.append((entry.path, chunks, entry.mtime))
+        self._batch_bytes += size
+        if self._batch_bytes > _BATCH_BYTES or len(self._batch) > _BATCH_FILES:
+            self._hand_over(line)
+        if tar:
+            tar.add_file(entry.path, size, chunks)
+
+    def _hand_over(self, line: Line) -> None:
+        line.call(self._write_files, self._batch)
+        self._batch, self._batch_bytes = [], 0
+
+    def _write_files(self, batch: Batch) -> None:
+        for path, chunks, mtime in batch:
+            self._write_file(path, chunks, mtime)
+
+    def _write_file(self, path: str, chunks: Iterable[bytes], mtime: int) -> int:
+        """Create a file; returns its size in bytes."""
+        content = hashlib.sha256()
+        size = 0
+        # Text, not a Path: there may be 100,000 of them.
+        descriptor = os.open(f"{self.tree}/{path}", _CREATE, 0o644)
+        try:
+            for chunk in chunks:
+                _write_all(descriptor, chunk)
                 content.update(chunk)
                 size += len(chunk)
-                if kept is not None:
-                    kept.append(chunk)
-                    if size > _KEPT_BYTES:
-                        kept = None
-        self.files[entry.path] = (size, content.hexdigest(), entry.mtime)
-        if self._tar:
-            # A tar wants the size first; a large file is read back from the page cache.
-            self._tar.add_file(entry.path, size, _read(target) if kept is None else kept)
+        finally:
+            os.close(descriptor)
+        self.files[path] = (size, content.hexdigest(), mtime)
+        return size
 
 
 def below(entries: Iterable[Entry], root: str) -> Iterator[Entry]:
@@ -160,13 +153,22 @@ def below(entries: Iterable[Entry], root: str) -> Iterator[Entry]:
         raise BadArchive(f"压缩包内没有文件夹: {root}")
 
 
-def _read(path: Path) -> Iterator[bytes]:
-    with open(path, "rb") as file:
+def keep(upload: Path, archive: Path) -> None:
+    """Make ``archive`` a file of the upload's bytes: a second name of it, or a copy where that cannot be."""
+    try:
+        os.link(upload, archive)
+    except OSError:  # Another disk, or one without links.
+        shutil.copyfile(upload, archive)
+
+
+def _read(path: str) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as file:
         while chunk := file.read(256 * 1024):
             yield chunk
 
 
-def _write_all(file: Any, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):  # A disk that is nearly full, or a signal.
+        data = data[written:]
+        written = os.write(descriptor, data)

@@ -36,13 +36,21 @@ class Trees:
 
     def live(self, site: Site) -> Path | None:
         """The folder that is served now, free of links to follow; None when there is none."""
-        folder = f"{self._paths.sites}/{site.username}"  # Text, not a Path: every visitor comes by here.
+        served = self.served(site)
+        return None if served is None else Path(served)
+
+    def served(self, site: Site) -> str | None:
+        """``live`` as text: every visitor comes by here."""
+        root = f"{self._paths.sites}/{site.username}/{site.id}"
         try:
-            return Path(os.path.normpath(os.path.join(folder, os.readlink(f"{folder}/{site.id}"))))
+            target = os.readlink(root)
         except FileNotFoundError:
             return None
         except OSError:  # Not a link: a folder that an operator put there.
-            return Path(folder, site.id)
+            return root
+        if target.startswith("../../trees/"):
+            return f"{self._paths.data}{target[5:]}"
+        return os.path.normpath(os.path.join(os.path.dirname(root), target))
 
     def is_settled(self, site: Site, current: str | None, *, own_root: bool = True) -> bool:
         """Is the root what the metadata's ``current`` says?

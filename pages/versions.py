@@ -6,7 +6,7 @@ What takes long and changes nothing for a visitor (compressing much, looking thr
 
 import logging
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ class Versions:
 
     def twins(self, work: Work, site: Site, tree: Path, manifest: Manifest) -> Path | None:
         """A new folder with the compressed twins of a tree's files; None when that would be felt."""
-        if self._precompressor.bytes_to_read(manifest, self._newest_twins(site)) > _AT_ONCE_BYTES:
+        if self._precompressor.has_more_to_read(manifest, self._newest_twins(site), _AT_ONCE_BYTES):
             return None
         folder = work.new_path()
         self._precompressor.encode(tree, manifest, folder, self._newest_twins(site))
@@ -108,11 +108,11 @@ class Versions:
 
     def _unpacked(self, work: Work, site: Site, checkpoint: Checkpoint) -> Path:
         manifest = self._histories.manifest(site, checkpoint.id)
-        staging = Staging(work.new_path(), None)
+        staging = Staging(work.new_path())
         archive = self._histories.archive(site, checkpoint.id)
         try:
-            with open(archive, "rb") as file:
-                staging.add(read_stored_archive(file))
+            with open(archive, "rb") as file, closing(read_stored_archive(file)) as entries:
+                staging.add(entries, None)
         except FileNotFoundError:
             raise CheckpointBroken(f"{archive} is missing: put it back") from None
         except BadArchive as error:

@@ -844,3 +844,15 @@ def test_systemd_reloads_only_after_a_look_at_the_settings() -> None:
         "/opt/pages/.venv/bin/pages check",
         "/bin/kill -HUP $MAINPID",
     ]
+
+
+def test_a_start_does_not_wait_for_ever_for_the_look_through_all_sites(tmp_path: Path) -> None:
+    slow = tmp_path / "data/registry/default/slow.json"
+    slow.parent.mkdir(parents=True)
+    os.mkfifo(slow)  # Whoever reads it waits for somebody to write.
+    server = Server(tmp_path)
+    try:
+        server.start()
+        assert "looking through all sites goes on" in server.log
+    finally:
+        server.kill()

@@ -5,20 +5,24 @@ limits counted on the bytes that really come out (contract 3). The one error of 
 ``BadArchive``; one that is too big is ``TooLarge``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from pages.archive.entry import Entry, Limits
 from pages.archive.names import contained_path, is_rubbish, shown_name
+from pages.archive.plain import Plainness
 from pages.archive.tar import read_tar_gz
 from pages.archive.zip import read_zip
 from pages.errors import BadArchive, TooLarge, UnsupportedFormat
 
-__all__ = ["Entry", "Limits", "archive_kind", "read_archive", "read_stored_archive"]
+__all__ = ["Entry", "Limits", "Plainness", "archive_kind", "read_archive", "read_stored_archive"]
 
 _MAGIC = {"zip": (b"PK\x03\x04", b"PK\x05\x06"), "tar.gz": (b"\x1f\x8b\x08",)}
-_READERS: dict[str, Callable[[BinaryIO, Limits], Iterator[Entry]]] = {"zip": read_zip, "tar.gz": read_tar_gz}
+_READERS: dict[str, Callable[[BinaryIO, Limits, Plainness], Iterator[Entry]]] = {
+    "zip": read_zip,
+    "tar.gz": read_tar_gz,
+}
 
 
 def archive_kind(filename: str) -> str:
@@ -31,27 +35,33 @@ def archive_kind(filename: str) -> str:
     raise UnsupportedFormat()
 
 
-def read_archive(file: BinaryIO, kind: str, limits: Limits) -> Iterator[Entry]:
+def read_archive(
+    file: BinaryIO, kind: str, limits: Limits, plainness: Plainness | None = None
+) -> Generator[Entry, None, None]:
     """The files and folders of an archive, each safe to create below an empty folder.
 
-    ``file`` is seekable; ``kind`` comes from ``archive_kind``. What systems add by themselves
-    (``__MACOSX/`` and the like) is read, checked and left out. Raises ``BadArchive`` with a
-    message that begins ``解压 {kind} 失败: ``, or ``TooLarge``; nothing yielded before counts then.
+    ``file`` is seekable and nobody else's until the last entry came or the generator was closed;
+    ``kind`` comes from ``archive_kind``. What systems add by themselves (``__MACOSX/`` and the like)
+    is read, checked and left out. ``plainness`` says after the last entry whether every tar makes
+    the same of the file. Raises ``BadArchive`` with a message that begins ``解压 {kind} 失败: ``, or
+    ``TooLarge``; nothing yielded before counts then.
     """
+    plainness = plainness or Plainness()
     with _naming(kind):
         file.seek(0)
         if not file.read(4).startswith(_MAGIC[kind]):
             raise BadArchive(f"内容不是 {kind} 格式")
-        yield from _within_limits(_without_conflicts(_READERS[kind](file, limits), limits), limits, kind)
+        entries = _without_conflicts(_READERS[kind](file, limits, plainness), limits)
+        yield from _within_limits(entries, limits, kind, plainness)
 
 
-def read_stored_archive(file: BinaryIO) -> Iterator[Entry]:
+def read_stored_archive(file: BinaryIO) -> Generator[Entry, None, None]:
     """The entries of an archive that Pages wrote itself: all of them, whatever their names and number.
 
     Still checked for damage, and still unable to reach out of the folder it is unpacked below.
     """
     unlimited = Limits(max_files=1 << 60, max_unpacked_bytes=1 << 62)
-    yield from _without_conflicts(read_tar_gz(file, unlimited, contained_path), unlimited)
+    yield from _without_conflicts(read_tar_gz(file, unlimited, Plainness(), contained_path), unlimited)
 
 
 @contextmanager
@@ -92,7 +102,7 @@ def _note_folders(path: str, kinds: dict[str, str]) -> None:
         slash = path.rfind("/", 0, slash)
 
 
-def _within_limits(entries: Iterator[Entry], limits: Limits, kind: str) -> Iterator[Entry]:
+def _within_limits(entries: Iterator[Entry], limits: Limits, kind: str, plainness: Plainness) -> Iterator[Entry]:
     """Count what really comes out, and leave out the rubbish after checking it."""
     total = 0
 
@@ -107,7 +117,9 @@ def _within_limits(entries: Iterator[Entry], limits: Limits, kind: str) -> Itera
 
     for entry in entries:
         chunks = counted(entry.chunks)
-        if entry.path and not is_rubbish(entry.path):
+        if is_rubbish(entry.path):
+            plainness.broken()
+        elif entry.path:
             yield Entry(entry.path, entry.is_folder, chunks)
         for _ in chunks:  # Rubbish, and what the caller left unread, is checked all the same.
             pass

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 CHUNK_BYTES = 64 * 1024
 
@@ -14,8 +15,7 @@ class Limits:
     max_unpacked_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file or folder. ``chunks`` is its content: read it to the end before the next entry.
 
     What is wrong with the content (length, checksum) is raised as ``BadArchive`` while it is read.

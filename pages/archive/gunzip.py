@@ -2,9 +2,12 @@
 
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
+from pages.archive.ahead import Ahead
 from pages.archive.entry import CHUNK_BYTES
+from pages.archive.plain import Plainness
 from pages.errors import BadArchive
 
 _MAX_EMPTY_MEMBERS = 1000
@@ -12,73 +15,91 @@ _MAX_PADDING_BYTES = 64 * 1024 * 1024
 
 
 class Gunzip:
-    """Reads forward only; holds one chunk. What is wrong is raised as ``BadArchive``."""
+    """Reads forward only, in the block of a ``with``. What is wrong is raised as ``BadArchive``.
 
-    def __init__(self, file: BinaryIO) -> None:
-        file.seek(0)
-        self._file = file
-        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        self._packed = b""
-        self._unpacked = b""
+    A thread of its own inflates, some chunks ahead.
+    """
+
+    def __init__(self, file: BinaryIO, plainness: Plainness) -> None:
+        self._inflated = Ahead(_inflated(file, plainness))
+        self._chunk = b""
         self._at = 0
-        self._empty_members = 0
-        self._ended = False
+
+    def __enter__(self) -> Self:
+        self._inflated.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inflated.__exit__(kind, error, trace)
 
     def exactly(self, length: int) -> bytes:
         """The next ``length`` bytes; ``BadArchive`` when the stream ends before."""
-        return b"".join(self.chunks(length))
+        end = self._at + length
+        if end > len(self._chunk):
+            return b"".join(self.chunks(length))
+        data = self._chunk[self._at : end]
+        self._at = end
+        return data
 
     def chunks(self, length: int) -> Iterator[bytes]:
         """The next ``length`` bytes in pieces of bounded size."""
         while length:
-            if self._at == len(self._unpacked) and not self._fill():
+            if self._at == len(self._chunk) and not self._fill():
                 raise BadArchive("tar 被截断")
-            chunk = self._unpacked[self._at : self._at + length]
-            self._at += len(chunk)
-            length -= len(chunk)
-            yield chunk
+            piece = self._chunk[self._at : self._at + length]
+            self._at += len(piece)
+            length -= len(piece)
+            yield piece
 
-    def expect_only_zeros(self) -> None:
-        """The rest of the stream must be padding."""
+    def expect_only_zeros(self) -> int:
+        """The rest of the stream must be padding; returns its length."""
         padding = 0
-        while self._at < len(self._unpacked) or self._fill():
-            rest = self._unpacked[self._at :]
-            self._at = len(self._unpacked)
+        while self._at < len(self._chunk) or self._fill():
+            rest = self._chunk[self._at :]
+            self._at = len(self._chunk)
             padding += len(rest)
             if any(rest) or padding > _MAX_PADDING_BYTES:
                 raise BadArchive("tar 结束后有多余数据")
+        return padding
 
     def _fill(self) -> bool:
-        """Inflate some more; False at the end of the last member."""
-        while not self._ended:
-            if not self._packed:
-                self._packed = self._file.read(CHUNK_BYTES)
-                if not self._packed:
-                    raise BadArchive("gzip 数据被截断")
+        """Take the next chunk; False at the end of the last member."""
+        self._chunk, self._at = next(self._inflated, b""), 0
+        return bool(self._chunk)
+
+
+def _inflated(file: BinaryIO, plainness: Plainness) -> Iterator[bytes]:
+    """All members' content in chunks of bounded size, none of them empty."""
+    file.seek(0)
+    packed = file.read(CHUNK_BYTES)
+    empty_members = 0
+    while True:
+        plainness.see_gzip(packed)
+        inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        is_empty = True
+        while not inflater.eof:
+            packed = packed or file.read(CHUNK_BYTES)
+            if not packed:
+                raise BadArchive("gzip 数据被截断")
             try:
-                chunk = self._inflater.decompress(self._packed, CHUNK_BYTES * 4)
+                chunk = inflater.decompress(packed, CHUNK_BYTES * 4)
             except zlib.error as error:
                 raise BadArchive("gzip 数据损坏或校验失败") from error
-            self._packed = self._inflater.unconsumed_tail
-            if self._inflater.eof:
-                self._next_member(self._inflater.unused_data, empty=not chunk)
+            packed = inflater.unconsumed_tail
+            is_empty = not chunk
             if chunk:
-                self._unpacked, self._at = chunk, 0
-                return True
-        return False
-
-    def _next_member(self, rest: bytes, *, empty: bool) -> None:
-        """After a member's end: another member, or zeros to the end of the file."""
-        rest = rest or self._file.read(CHUNK_BYTES)
-        if rest[:1] == b"\x1f":
-            self._empty_members += empty
-            if self._empty_members > _MAX_EMPTY_MEMBERS:
-                raise BadArchive("gzip 空成员过多")
-            self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            self._packed = rest
-            return
-        self._ended = True
-        while rest:
-            if any(rest):
-                raise BadArchive("gzip 数据后有多余内容")
-            rest = self._file.read(CHUNK_BYTES)
+                yield chunk
+        packed = inflater.unused_data or file.read(CHUNK_BYTES)
+        if packed:
+            plainness.broken()
+        if packed[:1] != b"\x1f":
+            break
+        empty_members += is_empty
+        if empty_members > _MAX_EMPTY_MEMBERS:
+            raise BadArchive("gzip 空成员过多")
+    while packed:
+        if any(packed):
+            raise BadArchive("gzip 数据后有多余内容")
+        packed = file.read(CHUNK_BYTES)

@@ -4,12 +4,14 @@ The standard library's reader takes damage for the end and links for files (cont
 POSIX.1-2017 pax and GNU tar's manual for the layout). Nothing is held but one header and one chunk.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from pages.archive.entry import Entry, Limits
 from pages.archive.gunzip import Gunzip
 from pages.archive.names import judged_path, shown_name
+from pages.archive.plain import Plainness
 from pages.errors import BadArchive, TooLarge
 
 _BLOCK = 512
@@ -17,6 +19,7 @@ _MAX_EXTENSION_BYTES = 64 * 1024
 _MAX_GLOBAL_HEADERS = 100
 _MAX_OCTAL_SIZE = 0o77777777777
 
+_OCTAL = re.compile(rb"(?s) *([0-7]*) *(?:\0.*)?")
 _FILES, _FOLDER = (b"0", b"\0", b"7"), b"5"
 _LONG_NAME, _PAX, _PAX_GLOBAL = b"L", b"x", b"g"
 _REFUSED_TYPES = {
@@ -31,6 +34,7 @@ _REFUSED_TYPES = {
 
 
 class _Header(NamedTuple):
+    block: bytes
     raw_name: bytes
     size: int
     kind: bytes
@@ -43,47 +47,51 @@ def judged_tar_path(untrusted_name: str) -> str:
     return judged_path(untrusted_name)
 
 
-def read_tar_gz(file: BinaryIO, limits: Limits, judge: Callable[[str], str] = judged_tar_path) -> Iterator[Entry]:
+def read_tar_gz(
+    file: BinaryIO, limits: Limits, plainness: Plainness, judge: Callable[[str], str] = judged_tar_path
+) -> Iterator[Entry]:
     """The entries of a gzip-compressed tar in order.
 
-    ``judge`` makes a safe path of an entry's name. Raises ``BadArchive`` for the first thing that is
-    wrong, ``TooLarge`` when there are more than ``limits.max_files`` entries.
+    ``judge`` makes a safe path of an entry's name; ``plainness`` is shown all there is. Raises
+    ``BadArchive`` for the first thing that is wrong, ``TooLarge`` when there are more than
+    ``limits.max_files`` entries.
     """
-    stream = Gunzip(file)
     count = 0
-    names = _Extensions()
-    while (header := _next_header(stream)) is not None:
-        if header.kind in (_LONG_NAME, _PAX, _PAX_GLOBAL):
-            names.read(header, stream)
-            continue
-        count += 1
-        if count > limits.max_files:
-            raise TooLarge(f"条目数超过上限 max_files = {limits.max_files}")
-        name, size = names.applied_to(header)
-        entry = _entry(name, size, header.kind, stream, judge)
-        yield entry
-        for _ in entry.chunks:  # What the caller left unread.
-            pass
-        stream.exactly(-size % _BLOCK)  # Padding: some writers leave rubbish in it.
-    if names.pending:
-        raise BadArchive("扩展头后没有条目")
-    stream.expect_only_zeros()
+    names = _Extensions(plainness)
+    with Gunzip(file, plainness) as stream:
+        while (header := _next_header(stream, plainness)) is not None:
+            if header.kind in (_LONG_NAME, _PAX, _PAX_GLOBAL):
+                names.read(header, stream)
+                continue
+            count += 1
+            if count > limits.max_files:
+                raise TooLarge(f"条目数超过上限 max_files = {limits.max_files}")
+            name, size = names.applied_to(header)
+            entry = _entry(name, size, header.kind, stream, judge)
+            plainness.see_entry(header.block, name, entry.path)
+            yield entry
+            for _ in entry.chunks:  # What the caller left unread.
+                pass
+            stream.exactly(-size % _BLOCK)  # Padding: some writers leave rubbish in it.
+        if names.pending:
+            raise BadArchive("扩展头后没有条目")
+        if stream.expect_only_zeros() % _BLOCK:
+            plainness.broken()
 
 
 def _entry(name: str, size: int, kind: bytes, stream: Gunzip, judge: Callable[[str], str]) -> Entry:
-    shown = shown_name(name)
     if kind not in (*_FILES, _FOLDER):
-        raise BadArchive(f"不允许{_REFUSED_TYPES.get(kind, '此类条目')}: {shown}")
+        raise BadArchive(f"不允许{_REFUSED_TYPES.get(kind, '此类条目')}: {shown_name(name)}")
     is_folder = kind == _FOLDER or name.endswith("/")
     if is_folder and size:
-        raise BadArchive(f"文件夹条目带有内容: {shown}")
+        raise BadArchive(f"文件夹条目带有内容: {shown_name(name)}")
     path = judge(name)
     if not path and not is_folder:
-        raise BadArchive(f"条目名为空: {shown}")
+        raise BadArchive(f"条目名为空: {shown_name(name)}")
     return Entry(path, is_folder, stream.chunks(size))
 
 
-def _next_header(stream: Gunzip) -> _Header | None:
+def _next_header(stream: Gunzip, plainness: Plainness) -> _Header | None:
     """The next header; None at the two zero blocks that end a tar."""
     block = stream.exactly(_BLOCK)
     if not any(block):
@@ -91,14 +99,15 @@ def _next_header(stream: Gunzip) -> _Header | None:
             raise BadArchive("tar 结束标记损坏")
         return None
     # Old writers summed signed bytes; the field itself counts as spaces.
-    rest = block[:148] + b" " * 8 + block[156:]
-    total, written = sum(rest), _number(block[148:156])
-    if written != total and written != total - 256 * sum(byte > 127 for byte in rest):
-        raise BadArchive("tar 头校验和错误")
+    total, written = sum(block) - sum(block[148:156]) + 8 * 0x20, _number(block[148:156])
+    if written != total:
+        plainness.broken()
+        if written != total - 256 * sum(byte > 127 for byte in block[:148] + block[156:]):
+            raise BadArchive("tar 头校验和错误")
     raw_name = _text(block[:100])
     if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
         raw_name = prefix + b"/" + raw_name
-    return _Header(raw_name, _number(block[124:136]), block[156:157])
+    return _Header(block, raw_name, _number(block[124:136]), block[156:157])
 
 
 def _number(field: bytes) -> int:
@@ -107,10 +116,10 @@ def _number(field: bytes) -> int:
         if field[0] != 0x80:
             raise BadArchive("tar 头中的数字无效")
         return int.from_bytes(field[1:], "big")
-    text = field.split(b"\0", 1)[0].strip(b" ")
-    if any(byte not in b"01234567" for byte in text):
+    text = _OCTAL.fullmatch(field)
+    if text is None:
         raise BadArchive("tar 头中的数字无效")
-    return int(text or b"0", 8)
+    return int(text[1] or b"0", 8)
 
 
 def _text(field: bytes) -> bytes:
@@ -123,7 +132,8 @@ def _text(field: bytes) -> bytes:
 class _Extensions:
     """The name extensions that stand before an entry and apply to it alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, plainness: Plainness) -> None:
+        self._plainness = plainness
         self._long_name: bytes | None = None
         self._pax: dict[bytes, bytes] | None = None
         self._globals = 0
@@ -134,6 +144,7 @@ class _Extensions:
 
     def read(self, header: _Header, stream: Gunzip) -> None:
         """Take in one extension header's content."""
+        self._plainness.see_header(header.block)
         if header.size > _MAX_EXTENSION_BYTES:
             raise BadArchive("扩展头过大")
         content = b"".join(stream.chunks(header.size))
@@ -141,7 +152,7 @@ class _Extensions:
         if header.kind == _PAX_GLOBAL:
             self._read_global(content)
         elif header.kind == _PAX and self._pax is None:
-            self._pax = _pax_records(content)
+            self._pax = self._records_of(content)
         elif header.kind == _LONG_NAME and self._long_name is None:
             self._long_name = _text(content)
         else:
@@ -149,9 +160,14 @@ class _Extensions:
 
     def _read_global(self, content: bytes) -> None:
         self._globals += 1
-        records = _pax_records(content)
+        records = self._records_of(content)
         if self._globals > _MAX_GLOBAL_HEADERS or not {b"path", b"size"}.isdisjoint(records):
             raise BadArchive("不允许全局 PAX 路径或大小")
+
+    def _records_of(self, content: bytes) -> dict[bytes, bytes]:
+        records = _pax_records(content)
+        self._plainness.see_pax(records)
+        return records
 
     def applied_to(self, header: _Header) -> tuple[str, int]:
         """The entry's name and size in bytes; the extensions are used up by it."""

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from pages.archive import zip_fields as fields
 from pages.archive.entry import CHUNK_BYTES, Entry, Limits
 from pages.archive.names import judged_path, shown_name
+from pages.archive.plain import Plainness
 from pages.archive.zip_directory import Record, find_directory, read_directory
 from pages.errors import BadArchive, TooLarge
 
@@ -20,12 +21,13 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _MUST_AGREE = fields.ENCRYPTED | fields.PATCHED | fields.DESCRIPTOR | fields.UTF8
 
 
-def read_zip(file: BinaryIO, limits: Limits) -> Iterator[Entry]:
+def read_zip(file: BinaryIO, limits: Limits, plainness: Plainness) -> Iterator[Entry]:
     """The entries of a zip in the order they stand in the file.
 
     ``file`` is seekable. Raises ``BadArchive`` for the first thing that is wrong, ``TooLarge`` when
     there are more than ``limits.max_files`` entries.
     """
+    plainness.broken()  # A zip is no plain tar.
     directory = find_directory(file)
     if directory.entries > limits.max_files:
         raise TooLarge(f"条目数超过上限 max_files = {limits.max_files}")
@@ -46,11 +48,10 @@ def _content(file: BinaryIO, record: Record, end: int) -> Iterator[bytes]:
     file.seek(record.offset)
     data_at = _check_local(file, record)
     data_end = data_at + record.packed
-    shown = shown_name(record.path)
     if data_end > end:
-        raise BadArchive(f"条目重叠或被截断: {shown}")
+        raise BadArchive(f"条目重叠或被截断: {shown_name(record.path)}")
     crc = total = 0
-    unpacked = _stored(file, record.packed) if record.method == fields.STORED else _inflated(file, record, shown)
+    unpacked = _stored(file, record.packed) if record.method == fields.STORED else _inflated(file, record)
     for chunk in unpacked:
         crc = zlib.crc32(chunk, crc)
         total += len(chunk)
@@ -58,9 +59,9 @@ def _content(file: BinaryIO, record: Record, end: int) -> Iterator[bytes]:
             break
         yield chunk
     if total != record.size:
-        raise BadArchive(f"长度不符: {shown}")
+        raise BadArchive(f"长度不符: {shown_name(record.path)}")
     if crc != record.crc:
-        raise BadArchive(f"CRC 校验失败: {shown}")
+        raise BadArchive(f"CRC 校验失败: {shown_name(record.path)}")
     _check_descriptor(file, record, data_end, end)
 
 
@@ -69,21 +70,20 @@ def _check_local(file: BinaryIO, record: Record) -> int:
     signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(
         fields.exactly(file, _LOCAL.size)
     )
-    raw_name = fields.exactly(file, name_length)
-    extras = fields.extra_fields(fields.exactly(file, extra_length))
-    shown = shown_name(record.path)
+    rest = fields.exactly(file, name_length + extra_length)
+    raw_name, extras = rest[:name_length], fields.extra_fields(rest[name_length:])
     if signature != b"PK\x03\x04" or raw_name != record.raw_name or method != record.method:
-        raise BadArchive(f"本地文件头与中央目录矛盾: {shown}")
+        raise BadArchive(f"本地文件头与中央目录矛盾: {shown_name(record.path)}")
     if (flags ^ record.flags) & _MUST_AGREE:
-        raise BadArchive(f"本地文件头与中央目录矛盾: {shown}")
+        raise BadArchive(f"本地文件头与中央目录矛盾: {shown_name(record.path)}")
     if fields.EXTRA_UNICODE_PATH in extras and not flags & fields.UTF8:
         other = fields.unicode_path(raw_name, extras[fields.EXTRA_UNICODE_PATH])
         if other is not None and judged_path(other.replace("\\", "/")) != record.path:
-            raise BadArchive(f"条目有两个不同的名字: {shown}")
+            raise BadArchive(f"条目有两个不同的名字: {shown_name(record.path)}")
     size, packed = fields.zip64_values(extras.get(fields.EXTRA_ZIP64), (size, fields.FULL32), (packed, fields.FULL32))
     central = (record.crc, record.packed, record.size)
     if (crc, packed, size) != central and not (flags & fields.DESCRIPTOR and _is_deferred(crc, packed, size, central)):
-        raise BadArchive(f"本地文件头与中央目录矛盾: {shown}")
+        raise BadArchive(f"本地文件头与中央目录矛盾: {shown_name(record.path)}")
     return int(record.offset + _LOCAL.size + name_length + extra_length)
 
 
@@ -118,7 +118,7 @@ def _stored(file: BinaryIO, length: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _inflated(file: BinaryIO, record: Record, shown: str) -> Iterator[bytes]:
+def _inflated(file: BinaryIO, record: Record) -> Iterator[bytes]:
     """The inflated content in steps of bounded size; the stream must end where its bytes end."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     left = record.packed
@@ -127,7 +127,7 @@ def _inflated(file: BinaryIO, record: Record, shown: str) -> Iterator[bytes]:
         while not inflater.eof:
             if not pending:
                 if not left:
-                    raise BadArchive(f"压缩数据被截断: {shown}")
+                    raise BadArchive(f"压缩数据被截断: {shown_name(record.path)}")
                 pending = fields.exactly(file, min(left, CHUNK_BYTES))
                 left -= len(pending)
             chunk = inflater.decompress(pending, CHUNK_BYTES * 4)
@@ -135,6 +135,6 @@ def _inflated(file: BinaryIO, record: Record, shown: str) -> Iterator[bytes]:
             if chunk:
                 yield chunk
     except zlib.error as error:
-        raise BadArchive(f"压缩数据损坏: {shown}") from error
+        raise BadArchive(f"压缩数据损坏: {shown_name(record.path)}") from error
     if left or inflater.unused_data:
-        raise BadArchive(f"压缩数据后有多余内容: {shown}")
+        raise BadArchive(f"压缩数据后有多余内容: {shown_name(record.path)}")

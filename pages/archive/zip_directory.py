@@ -126,11 +126,10 @@ def _record(values: tuple[int, ...], raw_name: bytes, extra: bytes) -> Record:
     _, _, _, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, offset = values
     extras = fields.extra_fields(extra)
     name = fields.decoded_name(raw_name, flags, extras.get(fields.EXTRA_UNICODE_PATH))
-    shown = shown_name(name)
     if flags & fields.ENCRYPTED:
-        raise BadArchive(f"不支持加密条目: {shown}")
+        raise BadArchive(f"不支持加密条目: {shown_name(name)}")
     if method not in (fields.STORED, fields.DEFLATED) or flags & fields.PATCHED:
-        raise BadArchive(f"不支持的压缩方法 {method}: {shown}（请用标准 Deflate 重新压缩）")
+        raise BadArchive(f"不支持的压缩方法 {method}: {shown_name(name)}（请用标准 Deflate 重新压缩）")
     size, packed, offset, disk = fields.zip64_values(
         extras.get(fields.EXTRA_ZIP64),
         (size, fields.FULL32),
@@ -141,22 +140,22 @@ def _record(values: tuple[int, ...], raw_name: bytes, extra: bytes) -> Record:
     if disk:
         raise BadArchive("不支持分卷 zip")
     if method == fields.STORED and size != packed:
-        raise BadArchive(f"大小矛盾: {shown}")
-    is_folder = _is_folder(name, attributes, shown)
+        raise BadArchive(f"大小矛盾: {shown_name(name)}")
+    is_folder = _is_folder(name, attributes)
     if is_folder and size:
-        raise BadArchive(f"文件夹条目带有内容: {shown}")
+        raise BadArchive(f"文件夹条目带有内容: {shown_name(name)}")
     path = judged_path(name)
     if not path and not is_folder:
-        raise BadArchive(f"条目名为空: {shown}")
+        raise BadArchive(f"条目名为空: {shown_name(name)}")
     return Record(offset, raw_name, path, is_folder, flags, method, crc, packed, size)
 
 
-def _is_folder(name: str, attributes: int, shown: str) -> bool:
+def _is_folder(name: str, attributes: int) -> bool:
     """By the trailing slash; what the attributes say must not contradict it."""
     kind = stat.S_IFMT(attributes >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise BadArchive(f"不允许符号链接或特殊文件: {shown}")
+        raise BadArchive(f"不允许符号链接或特殊文件: {shown_name(name)}")
     folder = name.endswith("/")
     if not folder and (kind == stat.S_IFDIR or (kind == 0 and attributes & _DOS_FOLDER)):
-        raise BadArchive(f"条目是文件还是文件夹不明确: {shown}")
+        raise BadArchive(f"条目是文件还是文件夹不明确: {shown_name(name)}")
     return folder

@@ -15,6 +15,8 @@ UTF8 = 0x800
 EXTRA_ZIP64, EXTRA_UNICODE_PATH = 0x0001, 0x7075
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 
+_FIELD_HEAD = struct.Struct("<2H")
+
 
 def decoded_name(raw: bytes, flags: int, unicode_path_field: bytes | None) -> str:
     """The name as its maker meant it, with ``/`` between the parts (contract 3, "Zip names")."""
@@ -51,7 +53,7 @@ def extra_fields(extra: bytes) -> dict[int, bytes]:
     fields: dict[int, bytes] = {}
     at = 0
     while at + 4 <= len(extra):
-        tag, length = struct.unpack_from("<2H", extra, at)
+        tag, length = _FIELD_HEAD.unpack_from(extra, at)
         at += 4
         if at + length > len(extra):
             break
@@ -67,17 +69,19 @@ def extra_fields(extra: bytes) -> dict[int, bytes]:
 
 def zip64_values(field: bytes | None, *values: tuple[int, int]) -> tuple[int, ...]:
     """Each (value, placeholder): where the header holds the placeholder, the zip64 field has it."""
+    if field is None:
+        return tuple(value for value, _ in values)
     at = 0
     result = []
     for value, placeholder in values:
-        if field is not None and value == placeholder:
+        if value == placeholder:
             width = 4 if placeholder == FULL16 else 8
             if at + width > len(field):
                 raise BadArchive("zip64 字段损坏")
             value = int.from_bytes(field[at : at + width], "little")
             at += width
         result.append(value)
-    if field is not None and at < len(field):
+    if at < len(field):
         # Values that the header has already, written again: they must be the same.
         said_again = b"".join(value.to_bytes(8, "little") for value in result[:3])
         if not said_again.startswith(field[:24]):

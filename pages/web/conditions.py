@@ -18,6 +18,12 @@ _NAMES = (
     "HTTP_IF_RANGE",
     "HTTP_RANGE",
 )
+_SENT = frozenset(_NAMES)
+
+
+def is_conditional(environ: dict[str, Any]) -> bool:
+    """Has a request a condition or a range?"""
+    return not _SENT.isdisjoint(environ)
 
 
 class Conditions:

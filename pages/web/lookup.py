@@ -4,10 +4,9 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from pages.media_types import is_compressible, media_type
+from pages.media_types import may_have_twins, media_type
 from pages.paths import ENCODINGS
 from pages.precompress import SUFFIXES
 
@@ -37,19 +36,19 @@ class Folder:
     path: str
 
 
-def look_up(tree: Path, path_info: str, index: str) -> File | Folder | None:
+def look_up(tree: str, path_info: str, index: str) -> File | Folder | None:
     """What a path (as WSGI has it) names below a tree; None for a miss. ``OSError`` if it cannot be told."""
     parts = _parts(path_info)
     if parts is None:
         return None
     if parts[-1] == "":
         return file_at(tree, [*parts[:-1], index])
-    return _file_or_folder_at(str(tree), parts)
+    return _file_or_folder_at(tree, parts)
 
 
-def file_at(tree: Path, parts: list[str]) -> File | None:
+def file_at(tree: str, parts: list[str]) -> File | None:
     """The regular file at ``parts`` below a tree; None for anything else."""
-    found = _file_or_folder_at(str(tree), parts)
+    found = _file_or_folder_at(tree, parts)
     return found if isinstance(found, File) else None
 
 
@@ -123,5 +122,4 @@ def _file_or_folder_at(tree: str, parts: list[str]) -> File | Folder | None:
         elif position < last or not stat.S_ISREG(status.st_mode):
             return None
     path = "/".join(parts)
-    kind = media_type(path)
-    return File(tree, path, status, kind, is_compressible(kind))
+    return File(tree, path, status, media_type(path), may_have_twins(path))

@@ -7,8 +7,8 @@ the route answers all others, both by ``answer``.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -22,10 +22,11 @@ from pages.hosts import host_of
 from pages.model import Site
 from pages.services import Services
 from pages.web.accel import accelerated
-from pages.web.conditions import Conditions
+from pages.web.conditions import Conditions, is_conditional
 from pages.web.context import services
 from pages.web.lookup import File, Folder, best_variant, file_at, look_up
 from pages.web.replies import method_not_allowed_page, not_found_page, page
+from pages.web.whole_file import WholeFile
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def answer(environ: Environ, services: Services) -> Response:
         return not_found_page()
     if not site.enabled:
         return not_found_page()
-    tree = services.trees.live(site)
+    tree = services.trees.served(site)
     while tree is not None:
         try:
             return _from_tree(environ, services, tree, site)
@@ -100,13 +101,13 @@ def answer(environ: Environ, services: Services) -> Response:
             return not_found_page()
         except (FileNotFoundError, NotFound):
             # The tree went away under a slow request: answer from the one that is live now.
-            before, tree = tree, services.trees.live(site)
+            before, tree = tree, services.trees.served(site)
             if tree == before:
                 break
     return not_found_page()
 
 
-def _from_tree(environ: Environ, services: Services, tree: Path, site: Site) -> Response:
+def _from_tree(environ: Environ, services: Services, tree: str, site: Site) -> Response:
     found = look_up(tree, environ.get("PATH_INFO", ""), site.index)
     if isinstance(found, Folder):
         return _redirect_to_folder(found.path, environ.get("QUERY_STRING", ""))
@@ -114,7 +115,7 @@ def _from_tree(environ: Environ, services: Services, tree: Path, site: Site) -> 
         return _send(environ, services, best_variant(found, environ), site)
     missing = file_at(tree, [_ERROR_PAGE])
     if missing is None:
-        if not tree.is_dir():
+        if not os.path.isdir(tree):
             raise FileNotFoundError(tree)
         return not_found_page()
     return _send_error_page(environ, missing)
@@ -153,23 +154,26 @@ def _send_error_page(environ: Environ, file: File) -> Response:
 
 
 def _stream(file: File, environ: Environ, *, conditional: bool, etag: str | bool) -> Response:
+    whole = conditional and not is_conditional(environ)
     response = send_from_directory(
         file.root,
         file.path,
         environ,
         mimetype=file.kind,
         download_name="-",  # For Content-Disposition, which is taken out again.
-        conditional=conditional,
+        conditional=conditional and not whole,
         etag=etag,
         last_modified=int(file.status.st_mtime),
-        response_class=Response,
+        response_class=WholeFile if whole else Response,
     )
     headers = response.headers
     headers.pop("Content-Disposition", None)  # A page is shown, not offered under its own name.
     headers["X-Content-Type-Options"] = "nosniff"
     if file.varies:
         headers["Vary"] = "Accept-Encoding"
-    if file.encoding and response.status_code != 304:
+    if file.encoding:
         headers["Content-Encoding"] = file.encoding
         headers.pop("Accept-Ranges", None)
+    elif whole:
+        headers["Accept-Ranges"] = "bytes"
     return response  # type: ignore[return-value]

@@ -2,11 +2,11 @@
 
 import os
 
-from flask import Flask, send_from_directory
+from flask import Flask, Response, send_from_directory
 
 app = Flask(__name__, static_folder=None)
 
 
 @app.route("/<path:path>")
-def serve(path):
-    return send_from_directory(os.environ["NAIVE_ROOT"], path)
+def serve(path: str) -> Response:
+    return send_from_directory(os.environ["BENCH_ROOT"], path)
