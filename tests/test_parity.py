@@ -211,7 +211,6 @@ DIFFERENCES = [
     Difference("absolute: GET http://blog2", 200, 200, _PAGE | {"Last-Modified"}, "nginx goes by the URI (RFC 9112)"),
     # Methods and bodies.
     Difference("POST / with 2000000 bytes", 405, 413, _ANY, "nginx refuses a large body whatever the method"),
-    Difference("POST //api/admin/maintenance", 401, 405, _ANY, "one path alone is the maintenance API's to nginx"),
     # Ranges and codings that no browser asks for.
     Difference("HEAD .* Range:bytes=0", 200, 206, _ANY, "nginx answers HEAD as it would GET"),
     Difference("HEAD .* Range:", 200, 416, _ANY, "nginx answers HEAD as it would GET"),
@@ -237,19 +236,9 @@ class Bug:
 
 BUGS = [
     Bug(
-        "folders: GET (/|/docs/|/missing(.css)?|/a.css/) ", "nginx redirects to a folder named as the index or 404.html"
+        "folders: GET (/|/docs/|/missing(.css)?|/a.css/)( |$)",
+        "nginx redirects to a folder named as the index or 404.html",
     ),
-    Bug("range: GET /a.css Range:.*Encoding:gzip", "with Range, nginx takes the site's own a.css.gz for a twin"),
-    Bug("dot: GET /.Well-Known/x.html(?! own)", "nginx serves a folder that is not .well-known"),
-    Bug(
-        "(type|dot): .*/apple-app-site-association( Accept.*)?$",
-        "nginx serves this one neither compressed nor with Vary",
-    ),
-    Bug("dot: GET /.well-known/_api/x.html(?! own)", "nginx serves this one neither compressed nor with Vary"),
-    Bug("method: POST /docs( with|$)", "nginx redirects a POST, where Pages says 405"),
-    Bug("method: POST /missing(.html| plain.localhost| with.*)?$", "nginx's own 405 page without Allow, or a 404"),
-    Bug("method: (?!get)\\w+ (/.env|//)$", "nginx's own 405 page, without Allow"),
-    Bug("maintenance: (POST /.*/|PUT //.*|OPTIONS //.*)$", "nginx's own 405 page, without Allow"),
     Bug("absolute: GET http://blog.localhost(\\?x)?$", "Pages alone takes an absolute URI without a path for a miss"),
 ]
 
@@ -331,7 +320,7 @@ _OWNERS = {fields["domain"].replace("b\u00fccher", "xn--bcher-kva"): site for si
 def test_every_file_is_served_as_it_was_uploaded(fronts: Fronts, site: str, coding: str) -> None:
     for path, content in files_of(site).items():
         is_hidden = re.search(r"^\.(?!well-known/)|/\.", path, re.ASCII)
-        if is_hidden or path.startswith("_api/") or path == ".Well-Known/x.html":
+        if is_hidden or path.startswith("_api/"):
             continue
         asked = Asked("", "/" + quote(path), SITES[site]["domain"], headers=(("Accept-Encoding", coding),))
         for answer in fronts.both(asked):

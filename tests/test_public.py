@@ -530,7 +530,6 @@ def test_the_next_version_after_an_edit_has_twins_of_its_own(front: Front, versi
 OWN_TWIN = {"index.html": TEXT, "a.css": TEXT, "a.css.gz": b"the site's own", "a.css.br": b"the site's own"}
 
 
-@pytest.mark.xfail(strict=True, reason="with Range, nginx looks for twins among the site's own files")
 def test_a_file_that_a_site_has_beside_another_is_never_its_twin(front: Front) -> None:
     front.put_up("own-twin", OWN_TWIN)
     for headers in ({"Range": "bytes=0-9"}, {"Range": "x"}, {"Range": "bytes=0-9", "If_Range": '"x"'}, {}):
@@ -660,16 +659,7 @@ def test_each_coding_has_an_etag_of_its_own(brotli_front: Front, direct: bool) -
     assert len(tags) == 3
 
 
-@pytest.mark.parametrize(
-    "accepted",
-    [
-        "br",
-        pytest.param(
-            "gzip",
-            marks=pytest.mark.xfail(strict=True, reason="with Range, nginx looks for twins among the site's own files"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("accepted", ["br", "gzip"])
 def test_a_range_is_of_the_file_as_it_was_uploaded(brotli_front: Front, accepted: str) -> None:
     reply = brotli_front.get("/a.css", "blog.localhost", Accept_Encoding=accepted, Range="bytes=0-9")
     assert (reply.status, reply.body) == (206, TEXT[:10])
