@@ -61,7 +61,7 @@ def _endings(wanted: Callable[[str], bool]) -> str:
 
 def _file_cache(config: Config) -> list[str]:
     if not config.nginx_file_cache:
-        return ["    # Every file is looked up anew: see nginx_file_cache in config.toml."]
+        return ["    # Every file is looked up anew: see nginx_file_cache in config.toml.", "    open_file_cache off;"]
     return [
         "    # Looked up once in each second of the clock; Pages answers a change when the second is over.",
         "    open_file_cache max=400 inactive=10s;",
@@ -74,16 +74,27 @@ def _file_cache(config: Config) -> list[str]:
 def _trees(config: Config) -> str:
     tokens = "|".join(config.precompress)
     if not tokens:
-        return "# No twins: see precompress in config.toml."
-    # The second is a folder that there never is.
-    return (
-        rf'"~*^\|.*\b(?:{tokens})" "$host/../.encodings";'
-        "\n"
-        rf'    "~*^[^|].*\|.*\b(?:{tokens})" "$host/../.none";'
+        return 'default "$host";'
+    # "/.none" is a folder that there never is. Where links are followed it must be no site's own folder.
+    default = "$host/../.none" if "br" in config.precompress else "$host"
+    return "\n    ".join(
+        (
+            f'default "{default}";',
+            rf'"~*^\|.*\b(?:{tokens})" "$host/../.encodings";',
+            rf'"~*^[^|].*\|.*\b(?:{tokens})" "$host/../.none";',
+        )
     )
 
 
 def _twins(config: Config) -> list[str]:
     """The modules that send the twins; brotli's is a package of its own (libnginx-mod-http-brotli-static)."""
-    modules = {"br": "brotli_static on;", "gzip": "gzip_static on;"}
-    return [f"        {line}" for name, line in modules.items() if name in config.precompress]
+    lines = []
+    if "br" in config.precompress:
+        lines += [
+            "# Debian's brotli_static finds nothing otherwise. Pages made all that is there.",
+            "disable_symlinks off;",
+        ]
+        lines += ["brotli_static on;"]
+    if "gzip" in config.precompress:
+        lines += ["gzip_static on;"]
+    return [f"        {line}" for line in lines]

@@ -92,8 +92,9 @@ class Precompressor:
             if _linked(known + SUFFIXES[name], twin, mtime):
                 continue
             written = _compress(source, twin, _COMPRESSORS[name]())
+            was_edited = os.lstat(source).st_mtime_ns != mtime  # By hand: no twin of what the manifest says.
             # Two twins of one size and time would share a validator in nginx.
-            if written > size * _WORTH_IT or written in sizes:
+            if was_edited or written > size * _WORTH_IT or written in sizes:
                 os.unlink(twin)
                 continue
             sizes.add(written)

@@ -32,7 +32,7 @@ class PublicLinks:
     def is_right(self, site: Site) -> bool:
         """Is the link of the site's domain there, and the site's, exactly when the site is public?"""
         target = self._paths.public_target(site.username, site.id)
-        return (self._target(site.domain) == target) == is_public(site)
+        return self._target(site.domain) == (target if is_public(site) else None)
 
     def show(self, work: Work, site: Site) -> None:
         """Let nginx serve a public site from now on; nothing for another one."""

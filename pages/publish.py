@@ -393,7 +393,8 @@ def _sync_or_remove(folder: Path) -> None:
     except FileNotFoundError:
         pass
     except OSError:
-        files.fsync_folder(folder)
+        with suppress(FileNotFoundError):  # Taken away by a clearing of the cache.
+            files.fsync_folder(folder)
 
 
 def _index_warnings(index: str, paths: dict[str, Any]) -> list[str]:

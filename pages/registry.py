@@ -230,6 +230,7 @@ class Registry:
         holder = self._holder(site.domain)
         if holder not in (None, (site.username, site.id)):
             raise DomainTaken()
+        self._public.hide(work, site.domain)  # Left by an edit of the one who had it before.
         link = work.symlink(self._paths.domain_target(site.username, site.id))
         files.make_folders(self._paths.domains)
         work.put_link(link, self._paths.domain(site.domain))

@@ -228,7 +228,7 @@ DIFFERENCES = [
 
 @dataclass(frozen=True)
 class Bug:
-    """Requests whose answers differ and should not."""
+    """Requests whose answers differ and had better not: docs/operations.md names them."""
 
     names: str
     what: str

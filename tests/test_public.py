@@ -278,14 +278,11 @@ def test_a_deploy_mends_a_link_that_was_damaged_by_hand(
     assert links(data) == expected(admin)
 
 
-_NOT_RIGHT_FOR = "is_right takes another site's link, or a folder, at a hidden site's domain for no link"
-
-
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(None),
-        *[pytest.param(d, marks=pytest.mark.xfail(strict=True, reason=_NOT_RIGHT_FOR)) for d in _DAMAGE[1:]],
+        None,
+        *_DAMAGE[1:],
     ],
 )
 @pytest.mark.parametrize("fields", [{"enabled": False}, {"index": "home.html"}])
@@ -300,7 +297,6 @@ def test_a_reload_takes_away_what_stands_at_a_hidden_sites_domain(
     assert links(data) == expected(admin)
 
 
-@pytest.mark.xfail(strict=True, reason=_NOT_RIGHT_FOR)
 def test_a_hidden_site_that_takes_a_domain_by_hand_does_not_inherit_the_link_there(admin: Admin, data: Path) -> None:
     admin.create("heir", enabled=False)
     edit(data, "blog", domain="elsewhere.localhost")
@@ -313,10 +309,8 @@ def test_a_hidden_site_that_takes_a_domain_by_hand_does_not_inherit_the_link_the
     "fields",
     [
         {},
-        *[
-            pytest.param(fields, marks=pytest.mark.xfail(strict=True, reason="claiming a domain leaves a link there"))
-            for fields in ({"enabled": False}, {"index": "home.html"})
-        ],
+        {"enabled": False},
+        {"index": "home.html"},
     ],
 )
 @pytest.mark.parametrize("by", ["create", "update"])
@@ -537,7 +531,6 @@ def test_a_file_that_a_site_has_beside_another_is_never_its_twin(front: Front) -
         assert reply.body != b"the site's own", headers
 
 
-@pytest.mark.xfail(strict=True, reason="a twin gets its file's old time, whatever was read")
 def test_a_file_edited_while_it_is_compressed_leaves_no_wrong_twin(
     make_config: Callable[..., Config], data: Path
 ) -> None:
@@ -606,18 +599,10 @@ def brotli_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     front.stop()
 
 
-_NO_BROTLI = "Debian's brotli_static finds no file where disable_symlinks is on and the root has a variable"
-
-
 @pytest.mark.parametrize(
     ("accepted", "coding", "direct"),
     [
-        pytest.param(
-            accepted,
-            coding,
-            direct,
-            marks=pytest.mark.xfail(strict=True, reason=_NO_BROTLI) if coding == "br" and not direct else (),
-        )
+        (accepted, coding, direct)
         for direct in (False, True)
         for accepted, coding in (
             ("br", "br"),
@@ -650,7 +635,7 @@ def test_brotli_goes_to_who_accepts_it(brotli_front: Front, accepted: str, codin
     assert again.status == 304
 
 
-@pytest.mark.parametrize("direct", [pytest.param(False, marks=pytest.mark.xfail(strict=True, reason=_NO_BROTLI)), True])
+@pytest.mark.parametrize("direct", [False, True])
 def test_each_coding_has_an_etag_of_its_own(brotli_front: Front, direct: bool) -> None:
     tags = {
         brotli_front.get("/a.css", "blog.localhost", direct=direct, Accept_Encoding=coding).headers["ETag"]
