@@ -24,7 +24,7 @@ def _measure(bench: Bench, count: int) -> list[Table]:
     folder = bench.folder / f"many-{count}"
     folder.mkdir()
     pages = crowds.make_crowd(bench, count).start()
-    front = pages.start_front()
+    front, caching_front = pages.start_front(), pages.start_front(keeps_open=True)
     root = crowds.make_flat_root(pages, folder / "root", count)
     plain = peers.start_plain_nginx(bench.processes, folder / "plain-nginx", root)
     names = [crowds.id_of(number) for number in crowds.zipf(bench.chance, count, _DRAWS)]
@@ -39,6 +39,9 @@ def _measure(bench: Bench, count: int) -> list[Table]:
         loads = {
             _PLAIN: _load(plain, folder / f"plain-{len(tables)}", status, [("x", f"/{host}{path}") for host in hosts]),
             "Pages through nginx": _load(front, folder / f"ours-{len(tables)}", status, [(h, path) for h in hosts]),
+            serving.KEPT_OPEN: _load(
+                caching_front, folder / f"caching-{len(tables)}", status, [(h, path) for h in hosts]
+            ),
         }
         table = Table(f"{title}, of {few}", "answers a second", _PLAIN, more_is_better=True, in_picture=status == 200)
         serving.measure_rates(bench, table, loads, _CONNECTIONS)

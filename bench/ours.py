@@ -70,16 +70,17 @@ class Pages:
         if self.process is not None:
             self._processes.stop(self.process)
 
-    def start_front(self) -> int:
-        """nginx in front, with the configuration that Pages writes for itself; its port."""
+    def start_front(self, keeps_open: bool = False) -> int:
+        """nginx in front, set up as Pages says (``keeps_open``: with nginx_file_cache); its port."""
         port = free_port()
+        environment = {**self.environment, "PAGES_NGINX_FILE_CACHE": str(keeps_open).lower()}
         command = [sys.executable, "-m", "pages", "nginx-config", "--listen", f"127.0.0.1:{port}"]
         done = subprocess.run(
-            command, cwd=PROJECT, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
+            command, cwd=PROJECT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             raise Failed(f"pages nginx-config: {done.stderr[-500:]}")
-        start_nginx(self._processes, self.folder / f"{self.folder.name}-nginx", port, done.stdout)
+        start_nginx(self._processes, self.folder / f"{self.folder.name}-nginx-{port}", port, done.stdout)
         return port
 
     def workers(self) -> list[int]:

@@ -10,6 +10,7 @@ from ours import Pages
 from report import Table
 from wrk import Load
 
+KEPT_OPEN = "the same, nginx_file_cache on"
 _HOST = "serving.example"
 
 
@@ -42,7 +43,11 @@ def measure(bench: Bench) -> list[Table]:
     pages = Pages(bench.processes, folder / "pages").start()
     pages.create("serving")
     pages.deploy("serving", sites.zip_of(root, folder / "site.zip"))
-    ours = {"Pages through nginx": pages.start_front(), "Pages, Flask alone": pages.port}
+    ours = {
+        "Pages through nginx": pages.start_front(),
+        KEPT_OPEN: pages.start_front(keeps_open=True),
+        "Pages, Flask alone": pages.port,
+    }
     ports = {peers.NGINX: ports.pop(peers.NGINX), **ours, **ports}
     tables = []
     for kind, connections in _combinations(bench.options.connections, bench.options.full):
