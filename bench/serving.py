@@ -10,7 +10,7 @@ from ours import Pages
 from report import Table
 from wrk import Load
 
-KEPT_OPEN = "the same, nginx_file_cache on"
+KEPT_OPEN = "Pages, nginx_file_cache on"
 _HOST = "serving.example"
 
 

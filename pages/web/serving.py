@@ -134,8 +134,8 @@ def _send(environ: Environ, services: Services, file: File, site: Site) -> Respo
     if conditions.failed():
         return page(412, "Precondition Failed")
     left = conditions.environ()
-    if services.config.x_accel_redirect and (response := accelerated(environ, left, services.paths, file, etag)):
-        return response
+    if services.config.x_accel_redirect and (by_nginx := accelerated(environ, left, services.paths, file, etag)):
+        return by_nginx  # type: ignore[return-value]
     try:
         return _stream(file, left, conditional=True, etag=etag)
     except RequestedRangeNotSatisfiable as error:
