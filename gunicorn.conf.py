@@ -12,6 +12,8 @@ import tempfile
 from functools import partial
 from types import SimpleNamespace
 
+from gunicorn.glogging import Logger
+
 
 def _pages(command, **options):
     return subprocess.run([sys.executable, "-m", "pages", command], check=False, **options)
@@ -26,6 +28,26 @@ def _checked_settings():
 
 # How long the first worker waits for the look through all sites.
 _START_UP_SECONDS = 5.0
+
+_ACCESS_LOG_FORMAT = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)sms "%(a)s"'
+
+
+class _Logger(Logger):
+    """For a line, gunicorn's own collects every header and variable of a request: a tenth of what a page costs."""
+
+    def atoms(self, resp, req, environ, request_time):
+        if self.cfg.access_log_format != _ACCESS_LOG_FORMAT:  # Somebody asked for another line.
+            return super().atoms(resp, req, environ, request_time)
+        return {
+            "h": environ.get("REMOTE_ADDR", "-"),
+            "{host}i": environ.get("HTTP_HOST", "-"),
+            "r": f"{environ['REQUEST_METHOD']} {environ['RAW_URI']} {environ['SERVER_PROTOCOL']}",
+            "s": str(resp.status).partition(" ")[0],
+            "{content-length}o": next((value for name, value in resp.headers if name.lower() == "content-length"), "-"),
+            "M": request_time.seconds * 1000 + request_time.microseconds // 1000,
+            "a": environ.get("HTTP_USER_AGENT", "-"),
+        }
+
 
 _settings = _checked_settings()
 _config = SimpleNamespace(**json.loads(_settings))
@@ -53,7 +75,8 @@ control_socket_disable = len(control_socket) > 100  # Longer paths are too long 
 # Heartbeats are file times: on a busy disk they could come late.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
 accesslog = "-"
-access_log_format = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)sms "%(a)s"'
+access_log_format = _ACCESS_LOG_FORMAT
+logger_class = _Logger
 # Only X-Forwarded-* of proxies named in trusted_proxies count, and those are read by the application.
 forwarded_allow_ips = ""
 
