@@ -25,6 +25,8 @@ from pages.web.replies import failure, maintenance_failure, not_found_page
 
 View = TypeVar("View", bound=Callable[..., Response])
 
+_READING = ("GET", "HEAD", "OPTIONS")
+
 _auth = HTTPBasicAuth(realm="Pages")
 _admin_only: set[object] = set()
 _open_to_all: set[object] = set()
@@ -57,6 +59,11 @@ def is_visitor() -> bool:
 
 def is_maintenance() -> bool:
     return request.blueprint == "maintenance"
+
+
+def is_change() -> bool:
+    """Does this request ask for a change? (A visitor's never does.)"""
+    return request.method not in _READING and not is_visitor()
 
 
 def guard() -> Response | None:

@@ -6,16 +6,14 @@ import logging
 import msgspec
 from flask import Response, g, request
 
-from pages.web.auth import is_visitor
+from pages.web.auth import is_change
 
 log = logging.getLogger("pages.changes")
-
-_READING = ("GET", "HEAD", "OPTIONS")
 
 
 def note_change(response: Response) -> Response:
     """Log a request that changes something, also one that was refused."""
-    if request.method in _READING or is_visitor():
+    if not is_change():
         return response
     user = g.get("user")
     log.info(
