@@ -6,6 +6,7 @@ What takes long and changes nothing for a visitor (compressing much, looking thr
 
 import logging
 import os
+import shutil
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
@@ -145,9 +146,13 @@ class Versions:
 
     def _put_twins(self, site: Site, tree: Path, folder: Path) -> None:
         place = self._twins_of(site, tree)
-        with suppress(OSError):  # The cache is being cleared, or on another disk: served as uploaded then.
+        try:
             place.parent.mkdir(parents=True, exist_ok=True)
+            if place.parent.stat().st_dev != folder.stat().st_dev:  # The cache may be on another disk.
+                folder = Path(shutil.copytree(folder, place.with_name(f"{place.name}.part")))
             os.rename(folder, place)
+        except (OSError, shutil.Error) as error:  # The cache is being cleared: served as uploaded then.
+            log.info("%s has no compressed twins: %s", tree, error)
 
     def _twins_of(self, site: Site, tree: Path) -> Path:
         return self._paths.encodings_of(site.username, site.id, tree.parent.name)

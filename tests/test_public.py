@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 from helpers import Admin, Reply, Server, assert_success, basic, wait_until, zip_of
 from nginx import Nginx
 
@@ -846,3 +848,17 @@ def test_no_reader_notices_a_switch_but_by_the_new_version(front: Front) -> None
         admin.close()
     assert [reader.failures[:3] for reader in readers] == [[]] * len(readers)
     assert all(reader.answered > 50 for reader in readers)
+
+
+def test_twins_are_made_where_the_cache_is_on_another_disk(make_app: Callable[..., Flask], data: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as cache:
+        data.mkdir(exist_ok=True)
+        (data / "cache").symlink_to(cache)
+        admin = Admin(make_app().test_client())
+        admin.create("blog")
+        for page in ("one ", "two "):
+            admin.deployed({"index.html": page * 500})
+            assert admin.visit("/", Accept_Encoding="gzip").headers["Content-Encoding"] == "gzip"
+        (twin,) = [path for path in Path(cache).rglob("index.html.gz") if b"two" in gzip.decompress(path.read_bytes())]
+        tree = (data / "sites/default/blog").resolve()
+        assert twin.stat().st_mtime_ns == (tree / "index.html").stat().st_mtime_ns
