@@ -19,6 +19,6 @@ The layers; a module imports from those below it or beside it, never from above 
     history   public    precompress
     work
     archive   packing   files   paths   config   passwords   media_types   plain_pages
-    model     hosts     line
+    model     hosts     line    gzips
     errors
 """

@@ -54,10 +54,7 @@ class Histories:
 
     def get(self, site: Site, checkpoint_id: str) -> Checkpoint:
         """One checkpoint; ``CheckpointNotFound``."""
-        for checkpoint in self.read(site).checkpoints:
-            if checkpoint.id == checkpoint_id:
-                return checkpoint
-        raise CheckpointNotFound()
+        return checkpoint_in(self.read(site), checkpoint_id)
 
     def write(self, work: Work, history: History) -> None:
         """The commit: replaces ``metadata.json``, durably."""
@@ -116,6 +113,14 @@ def _check(history: History, site: Site) -> None:
     times += [datetime.strptime(found[:15], _ID_TIME) for found in ids]
     if not all(_FIRST_YEAR <= time.year <= _LAST_YEAR for time in (datetime.fromisoformat(history.updated_at), *times)):
         raise ValueError("a time is out of all reason")
+
+
+def checkpoint_in(history: History, checkpoint_id: str) -> Checkpoint:
+    """One checkpoint of a history that was read; ``CheckpointNotFound``."""
+    for checkpoint in history.checkpoints:
+        if checkpoint.id == checkpoint_id:
+            return checkpoint
+    raise CheckpointNotFound()
 
 
 def is_checkpoint_id(text: str) -> bool:

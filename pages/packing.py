@@ -5,26 +5,12 @@ thread is raised where the archive is filled, and the thread never outlives the 
 """
 
 import tarfile
-import zlib
 from collections.abc import Iterable
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from pages.gzips import new_gzip
 from pages.line import Line
-
-try:
-    from isal import isal_zlib
-
-    def _gzip() -> Any:
-        # Level 1 takes a quarter of zlib's time for an archive about a quarter larger.
-        return isal_zlib.compressobj(1, isal_zlib.DEFLATED, zlib.MAX_WBITS | 16)
-
-except ImportError:  # No wheel for this machine.
-
-    def _gzip() -> Any:
-        return zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-
 
 _BATCH_BYTES = 256 * 1024  # Handed over at once: a thread that is woken for each file costs more than it gains.
 
@@ -41,7 +27,7 @@ class TarGz:
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._file = file
-        self._compress = _gzip()
+        self._compress = new_gzip(isal_level=1)  # A deploy waits for it.
         self._line = Line("packing")
 
     def add_folder(self, path: str) -> None:
@@ -62,13 +48,14 @@ class TarGz:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with ExitStack() as ending:
-            ending.push(self._line)
+        try:
             if error is None:
                 self._write(bytes(2 * tarfile.BLOCKSIZE))
                 self._hand_over()
                 self._line.call(self._pack, self._compress.flush)
                 self._line.finish()
+        finally:
+            self._line.__exit__(kind, error, trace)
 
     def _write(self, data: bytes) -> None:
         self._batch.append(data)

@@ -152,7 +152,7 @@ class Publisher:
         """Serve another checkpoint: ``CheckpointNotFound``, ``CheckpointBroken``."""
         with self._locked_site(site) as work:
             before = self._histories.read(site)
-            checkpoint = self._histories.get(site, checkpoint_id)
+            checkpoint = history.checkpoint_in(before, checkpoint_id)
             tree = self._versions.tree_of(work, site, checkpoint)
             work.intend(checkpoint_id)
             link = self._trees.prepare(work, site, tree)
@@ -163,7 +163,7 @@ class Publisher:
         """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one."""
         with self._locked_site(site) as work:
             before = self._histories.read(site)
-            self._histories.get(site, checkpoint_id)
+            history.checkpoint_in(before, checkpoint_id)
             if before.current == checkpoint_id:
                 raise CheckpointInUse()
             work.intend(checkpoint_id)
@@ -205,7 +205,7 @@ class Publisher:
         self._registry.settle_public(work, site)
         if known.current is not None and not self._trees.is_settled(site, known.current, own_root=own_root):
             try:
-                tree = self._versions.tree_of(work, site, self._histories.get(site, known.current))
+                tree = self._versions.tree_of(work, site, history.checkpoint_in(known, known.current))
                 self._versions.switch(work, site, self._trees.prepare(work, site, tree))
             except (CheckpointBroken, CheckpointNotFound) as error:
                 log.error(

@@ -133,11 +133,11 @@ class Trees:
     def _drop_old(self, work: Work, site: Site, version: str, before: Path | None) -> None:
         if before is not None:
             os.utime(before.parent)  # Its place in the queue: the first to be replaced are the first to go.
-        for old in self._by_age(site, version):
-            if old.name.startswith(_NO_CHECKPOINT) and old / TREE != before:
-                self.discard_tree(work, site, old / TREE)
-        for oldest in self._by_age(site, version)[: -self._warm]:
-            self.discard_tree(work, site, oldest / TREE)
+        old = self._by_age(site, version)
+        warm = [each for each in old if not each.name.startswith(_NO_CHECKPOINT) or each / TREE == before]
+        for each in old:
+            if each not in warm[-self._warm :]:
+                self.discard_tree(work, site, each / TREE)
 
     def _by_age(self, site: Site, live: str) -> list[Path]:
         """All versions but the one named ``live``, the one that was live last at the end."""

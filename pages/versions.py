@@ -1,7 +1,7 @@
 """Unpacked versions of a site, from its checkpoints: found warm or unpacked anew, compressed, switched to.
 
 What takes long and changes nothing for a visitor (compressing much, looking through many files) is left to
-``Workshop.afterwards``, so that no answer waits for it and a switch costs the same for every size of site.
+``Work.afterwards``, so that no answer waits for it and a switch costs the same for every size of site.
 """
 
 import logging
@@ -59,10 +59,11 @@ class Versions:
 
     def twins(self, work: Work, site: Site, tree: Path, manifest: Manifest) -> Path | None:
         """A new folder with the compressed twins of a tree's files; None when that would be felt."""
-        if self._precompressor.has_more_to_read(manifest, self._newest_twins(site), _AT_ONCE_BYTES):
+        known = self._newest_twins(site)
+        if self._precompressor.has_more_to_read(manifest, known, _AT_ONCE_BYTES):
             return None
         folder = work.new_path()
-        self._precompressor.encode(tree, manifest, folder, self._newest_twins(site))
+        self._precompressor.encode(tree, manifest, folder, known)
         return folder
 
     def place(self, work: Work, site: Site, staged: Path, checkpoint_id: str, twins: Path | None) -> Path:

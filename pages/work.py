@@ -190,6 +190,8 @@ def _attempt(task: Task) -> None:
         task()
     except (OSError, PagesError) as error:
         log.warning("Left undone after an answer: %s", error)
+    except Exception:  # The background thread would keep it to itself.
+        log.exception("Left undone after an answer")
 
 
 def _remove(path: Path, descriptor: int) -> None:
