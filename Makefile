@@ -9,7 +9,7 @@ export PYTHON
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint types backup clear-cache restart restore bench clean
+.PHONY: help install run test faults check lint types backup clear-cache restart restore bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -22,6 +22,10 @@ run: $(VENV)/.run ## Serve, on http://localhost:1323 unless set otherwise
 test: $(VENV)/.test ## Install what the tests need and run them all
 	@scripts/install-test-packages
 	$(BIN)/pytest $(ARGS)
+
+faults: $(VENV)/.test ## Every fault at every point, and the fuzzers: make test runs a quick part of it
+	@scripts/install-test-packages
+	PAGES_TEST_THOROUGH=1 $(BIN)/pytest tests/faults $(ARGS)
 
 check: lint types test ## Everything CI runs: lint, types, tests
 

@@ -24,6 +24,9 @@ from werkzeug.test import TestResponse
 
 PROJECT = Path(__file__).parent.parent
 
+# `make faults`: every fault at every point, and fuzzers for as long as it takes. `make test` runs a quick part of each.
+THOROUGH = os.environ.get("PAGES_TEST_THOROUGH") == "1"
+
 
 def zip_of(files: dict[str, bytes | str]) -> bytes:
     """A zip of these files; a name that ends in ``/`` is a folder."""
