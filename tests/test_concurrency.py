@@ -442,7 +442,7 @@ def test_reloading_while_sites_are_written_finds_every_record_whole_and_every_si
 
     threads = [repeated_until(is_over, action) for action in (reload, reload, visit)]
     try:
-        for number in range(40):
+        for number in range(15):
             assert create(server, "other", f"o{number}.localhost").status == 201
             for body in ({"domain": f"p{number}.localhost"}, {"index": "start.html"}, {"enabled": number % 2 == 0}):
                 assert server.api("PUT", "/_api/sites/default/other", body).status == 200
