@@ -18,7 +18,7 @@ import msgspec
 
 from pages import database, files
 from pages.config import Config
-from pages.errors import OperationFailed
+from pages.errors import OperationFailed, SiteBusy
 from pages.history import Histories
 from pages.model import is_name
 from pages.paths import Paths
@@ -87,7 +87,12 @@ class Backups:
         return "json"
 
     def _export_registry(self, aside: Path) -> None:
-        sites = [self._saved(username, site_id) for username, site_id in self._registry.names()]
+        # All of one moment: otherwise a domain that moves meanwhile could be in it twice, or a site half.
+        try:
+            with self._registry.locked():
+                sites = [self._saved(username, site_id) for username, site_id in self._registry.names()]
+        except SiteBusy:
+            raise OperationFailed("the registry is being changed all the time; try again later") from None
         created_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         data = msgspec.json.encode(_SavedRegistry(REGISTRY_FORMAT, 1, created_at, sites))
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

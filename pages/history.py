@@ -21,7 +21,8 @@ from pages.work import Work
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 _ID_TIME = "%Y%m%d-%H%M%S"
 _LARGE_MANIFEST_BYTES = 16 * 1024  # About a hundred files.
-_FIRST_YEAR, _LAST_YEAR = 1971, 9000  # Sums of times outside are no times any more.
+# Sums of times outside are no times any more. A machine without a battery starts in 1970, west of Greenwich in 1969.
+_FIRST_YEAR, _LAST_YEAR = 1969, 9000
 
 
 class Histories:

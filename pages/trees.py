@@ -136,7 +136,8 @@ class Trees:
         old = self._by_age(site, version)
         warm = [each for each in old if not each.name.startswith(_NO_CHECKPOINT) or each / TREE == before]
         for each in old:
-            if each not in warm[-self._warm :]:
+            # Nor the one before, which an older one seems to follow when the clock went back.
+            if each not in warm[-self._warm :] and each / TREE != before:
                 self.discard_tree(work, site, each / TREE)
 
     def _by_age(self, site: Site, live: str) -> list[Path]:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import struct
 import tarfile
 import threading
@@ -16,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Reply, Server, basic, tar_of, tree_of, wait_until, zip_of
+from helpers import Admin, Reply, Server, basic, tar_of, tree_of, wait_until, zip_of
+
+from pages.web import serving
+from pages.web.lookup import File, best_variant
 
 LARGE = os.environ.get("PAGES_TEST_LARGE") == "1"
 SITE = "/_api/sites/default/blog"
@@ -303,6 +307,24 @@ def test_clearing_the_cache_harms_no_deploy_and_no_checkout(server: Server) -> N
     wait_until(lambda: litter_of(server) == [], "what was cleared is deleted")
 
 
+def test_a_twin_that_is_cleared_away_under_a_request_costs_the_visitor_nothing(
+    admin: Admin, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.deployed({"index.html": "<p>compressed</p>" * 1000})
+    found: list[str | None] = []
+
+    def found_and_gone(file: File, environ: dict[str, Any]) -> File:
+        variant = best_variant(file, environ)
+        found.append(variant.encoding)
+        shutil.rmtree(data / "cache" / "encodings", ignore_errors=True)
+        return variant
+
+    monkeypatch.setattr(serving, "best_variant", found_and_gone)
+    reply = admin.visit(accept_encoding="gzip")
+    assert (reply.status_code, reply.data) == (200, b"<p>compressed</p>" * 1000)
+    assert found == ["gzip", None]
+
+
 # --- Creators and deleters ------------------------------------------------------------------
 
 
@@ -387,6 +409,134 @@ def test_a_site_created_anew_during_deploys_never_gets_the_old_one_s(server: Ser
         assert {reply.status for reply in replies} <= {200, 404}
         assert listed == archives_of(server) if listed else told["current"] is None
         assert listed <= made
+
+
+# --- Reload and backup ------------------------------------------------------------------------
+
+
+def repeated_until(is_over: threading.Event, action: Callable[[], None]) -> threading.Thread:
+    """A started thread that does something again and again."""
+
+    def repeat() -> None:
+        while not is_over.is_set():
+            action()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    return thread
+
+
+def test_reloading_while_sites_are_written_finds_every_record_whole_and_every_site_served(server: Server) -> None:
+    deployed(server, 1)
+    is_over, problems = threading.Event(), []
+
+    def reload() -> None:
+        reply = server.api("POST", "/_api/reload")
+        if reply.status != 200 or reply.json()["data"]["problems"]:
+            problems.append(str(reply.body))
+
+    def visit() -> None:
+        reply = server.request("GET", "/copy.html", host="blog.localhost")
+        if (reply.status, reply.body) != (200, b"000001"):
+            problems.append(f"{reply.status} {reply.body!r}")
+
+    threads = [repeated_until(is_over, action) for action in (reload, reload, visit)]
+    try:
+        for number in range(15):
+            assert create(server, "other", f"o{number}.localhost").status == 201
+            for body in ({"domain": f"p{number}.localhost"}, {"index": "start.html"}, {"enabled": number % 2 == 0}):
+                assert server.api("PUT", "/_api/sites/default/other", body).status == 200
+            assert server.api("PUT", SITE, {"index": "index.html"}).status == 200
+            assert server.api("DELETE", "/_api/sites/default/other").status == 200
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(60)
+    assert problems == []
+    assert sorted(os.listdir(server.data / "domains")) == ["blog.localhost", "localhost"]
+    assert sorted(os.listdir(server.data / "public")) == ["blog.localhost", "localhost"]
+
+
+def test_a_backup_made_during_changes_is_of_one_moment(server: Server) -> None:
+    for site_id, domain in (("a", "one.localhost"), ("z", "two.localhost")):
+        assert create(server, site_id, domain).status == 201
+        deployed(server, 1, f"default/{site_id}")
+    for number in range(20):  # What is read between the two.
+        assert create(server, f"m{number}").status == 201
+    is_over, problems = threading.Event(), []
+
+    def move(site_id: str, domain: str) -> None:
+        if (reply := server.api("PUT", f"/_api/sites/default/{site_id}", {"domain": domain})).status != 200:
+            problems.append(str(reply.body))
+
+    def change() -> None:
+        for first, second in (("one.localhost", "two.localhost"), ("two.localhost", "one.localhost")):
+            move("a", "between.localhost")
+            move("z", first)
+            move("a", second)
+
+    def renew() -> None:
+        server.api("DELETE", "/_api/sites/default/z9")
+        create(server, "z9")
+        server.deploy(zip_of({"index.html": "z9"}), site="default/z9")
+
+    threads = [repeated_until(is_over, action) for action in (change, renew)]
+    backups = []
+    try:
+        for _ in range(60):
+            reply = server.api("POST", "/api/admin/maintenance", {"action": "backup"})
+            assert reply.status == 200, reply.body
+            backups.append(json.loads((server.folder / "backups" / reply.json()["backupFile"]).read_bytes()))
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(60)
+    assert problems == []
+    for backup in backups:
+        domains = Counter(site["record"]["domain"] for site in backup["sites"])
+        assert max(domains.values()) == 1, domains
+        for site in backup["sites"]:
+            ids = [checkpoint["id"] for checkpoint in site["metadata"]["checkpoints"]]
+            assert site["metadata"]["current"] in ids or not ids
+
+
+# --- Two servers ------------------------------------------------------------------------------
+
+
+def test_two_servers_on_one_data_folder_keep_order_and_outlive_each_other(
+    server: Server, make_server: Callable[..., Server]
+) -> None:
+    deployed(server, 0)
+    second = make_server(PAGES_DATA_DIR=str(server.data))
+    both = (server, second)
+    for attempt in range(5):
+        replies = at_once(
+            *(lambda at=at, n=n: at.deploy(zip_of(page_of(n))) for n, at in enumerate(both * 2)),
+            *(lambda at=at, n=n, a=attempt: create(at, f"s{a}", f"d{a}-{n}.test") for n, at in enumerate(both * 2)),
+            *(lambda at=at: at.api("POST", "/_api/reload") for at in both),
+            *(lambda at=at: clear_cache(at) for at in both),
+        )
+        assert [reply.status for reply in replies[:4]] == [200] * 4
+        assert sorted(reply.status for reply in replies[4:8]) == [201, 409, 409, 409]
+        assert [reply.status for reply in replies[8:]] == [200] * 4
+        version = served_version(server)
+        for at in both:
+            assert at.request("GET", "/copy.html", host="blog.localhost").body == b"%06d" % version
+            assert checkpoints(at)["total"] == 1 + 4 * (attempt + 1)
+    with ThreadPoolExecutor(2) as pool:
+        under_way = [pool.submit(second.deploy, zip_of(page_of(n))) for n in (50, 51)]
+        second.kill()
+        version = 60
+        deployed(server, version)
+        for outcome in under_way:
+            outcome.exception(60)
+    assert served_version(server) in (50, 51, 60)
+    deployed(server, 61)
+    assert served_version(server) == 61
+    second.start()
+    assert second.request("GET", "/copy.html", host="blog.localhost").body == b"000061"
+    assert {checkpoint["id"] for checkpoint in checkpoints(server)["checkpoints"]} == archives_of(server)
+    wait_until(lambda: litter_of(server) == [], "what the killed one left is cleared")
 
 
 # --- Memory ---------------------------------------------------------------------------------

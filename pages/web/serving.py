@@ -92,18 +92,18 @@ def answer(environ: Environ, services: Services) -> Response:
         return not_found_page()
     if not site.enabled:
         return not_found_page()
-    tree = services.trees.served(site)
-    while tree is not None:
+    before = None
+    while (tree := services.trees.served(site)) is not None:
         try:
             return _from_tree(environ, services, tree, site)
         except PermissionError as error:
             log.error("%s cannot be served: %s", error.filename, error.strerror)
             return not_found_page()
         except (FileNotFoundError, NotFound):
-            # The tree went away under a slow request: answer from the one that is live now.
-            before, tree = tree, services.trees.served(site)
+            # The tree, or a compressed twin, went away under a slow request: answer from what is there now.
             if tree == before:
                 break
+            before = tree
     return not_found_page()
 
 
