@@ -6,6 +6,7 @@ reload (HUP) has to give them new code. So all that is needed of Pages is asked 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,8 +95,24 @@ logger_class = _Logger
 forwarded_allow_ips = ""
 
 
+# What ends a worker.
+_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def _spawn_and_hear(spawn_worker):
+    """Fork a worker that misses no order to end: at first it would take one for its master's, and serve on."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    try:
+        return spawn_worker()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+
+
 def post_fork(server, worker):
     """In a new worker: it goes by the settings that were checked, whatever is on disk by now."""
+    for number in _ENDS:  # Until gunicorn listens for them itself, there is nothing to finish.
+        signal.signal(number, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     from pages.config import pin
 
     pin(_settings)
@@ -116,6 +133,7 @@ def on_starting(server):
     except subprocess.TimeoutExpired:
         server.log.info("Serving; looking through all sites goes on in process %d", starting.pid)
     server.reload = partial(_reload_if_sound, server, server.reload)
+    server.spawn_worker = partial(_spawn_and_hear, server.spawn_worker)
 
 
 def when_ready(server):
