@@ -6,6 +6,7 @@ reload (HUP) has to give them new code. So all that is needed of Pages is asked 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,14 @@ def _checked_settings():
     if asked.returncode != 0:  # It has said why.
         sys.exit(asked.returncode)
     return asked.stdout
+
+
+def _sockets_are_systemds():
+    """Has systemd given this master its sockets? gunicorn forgets it after the start, and a reload asks again."""
+    us = str(os.getpid())
+    if os.environ.get("LISTEN_PID") == us and int(os.environ.get("LISTEN_FDS", 0)):
+        os.environ["SOCKETS_OF_SYSTEMD"] = us
+    return os.environ.get("SOCKETS_OF_SYSTEMD") == us
 
 
 # How long the first worker waits for the look through all sites.
@@ -52,9 +61,12 @@ class _Logger(Logger):
 _settings = _checked_settings()
 _config = SimpleNamespace(**json.loads(_settings))
 
+# Before the unix socket: a second master on the same port ends here, and leaves the first one's socket alone.
 bind = [f"[{_config.host}]:{_config.port}" if ":" in _config.host else f"{_config.host}:{_config.port}"]
 if _config.socket:  # For nginx: `pages nginx-config` names it.
     bind.append(f"unix:{_config.socket}")
+if _sockets_are_systemds():  # deploy/pages.socket says where it listens, and nothing here may bind or unlink it.
+    bind = []
 # A thread for each request under way; idle connections cost none.
 worker_class = "gthread"
 workers = _config.workers
@@ -63,8 +75,10 @@ threads = _config.threads
 keepalive = 75
 # A worker that is silent this long is replaced: gthread's own heartbeat, not a limit on uploads.
 timeout = 120
-# What is under way at a restart may take this long: an upload of 500 MB at 8 MB/s.
+# What is under way at a stop may take this long: an upload of 500 MB at 8 MB/s. Then it is killed.
 graceful_timeout = 60
+# At a reload nobody waits for the old workers: theirs is all the time that nginx has for a deploy or a backup.
+_RELOAD_SECONDS = max(600, int(_config.backup_timeout) + 60)
 # With preload, HUP would not load new code.
 preload_app = False
 # Percent-encoded Chinese takes nine bytes a character.
@@ -81,11 +95,29 @@ logger_class = _Logger
 forwarded_allow_ips = ""
 
 
+# What ends a worker.
+_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def _spawn_and_hear(spawn_worker):
+    """Fork a worker that misses no order to end: at first it would take one for its master's, and serve on."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    try:
+        return spawn_worker()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+
+
 def post_fork(server, worker):
     """In a new worker: it goes by the settings that were checked, whatever is on disk by now."""
+    for number in _ENDS:  # Until gunicorn listens for them itself, there is nothing to finish.
+        signal.signal(number, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     from pages.config import pin
 
     pin(_settings)
+    # In this process only: it is the master that ends a stop after graceful_timeout.
+    worker.cfg.set("graceful_timeout", _RELOAD_SECONDS)
 
 
 def on_starting(server):
@@ -101,6 +133,13 @@ def on_starting(server):
     except subprocess.TimeoutExpired:
         server.log.info("Serving; looking through all sites goes on in process %d", starting.pid)
     server.reload = partial(_reload_if_sound, server, server.reload)
+    server.spawn_worker = partial(_spawn_and_hear, server.spawn_worker)
+
+
+def when_ready(server):
+    """nginx must look where systemd listens."""
+    if server.systemd and _config.socket and _config.socket not in [str(at.getsockname()) for at in server.LISTENERS]:
+        server.log.warning("systemd listens elsewhere than nginx is told to look (ListenStream): %s", _config.socket)
 
 
 def _reload_if_sound(server, reload):

@@ -61,6 +61,11 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, tuple[int, str, int]]
 
 
+# msgspec looks at a type when it first reads one; two threads that do so at once crash the process (0.22).
+for _kind in (Site, History, Manifest):
+    msgspec.json.Decoder(_kind)
+
+
 def now() -> datetime:
     """The present in local time, with its offset."""
     return datetime.now().astimezone()

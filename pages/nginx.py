@@ -25,7 +25,7 @@ def nginx_config(config: Config, listen: str) -> str:
         raise ConfigError(f"--listen must be a port or an address and a port, not {listen!r}.")
     text = (package_files("pages") / "nginx.conf").read_text(encoding="utf-8")
     for name, value in {
-        "UPSTREAM": f"server unix:{config.socket};" if config.socket else f"server {_tcp(config)};",
+        "UPSTREAM": f"server unix:{config.socket}" if config.socket else f"server {_tcp(config)}",
         "LISTEN": listen,
         "FILE_CACHE": "\n".join(_file_cache(config)),
         "TYPES": "\n".join(_types()),
@@ -37,6 +37,7 @@ def nginx_config(config: Config, listen: str) -> str:
         "BODY": f"{-(-config.max_upload_bytes // _MIB) + 1}m",
         "BACKUP": str(int(config.backup_timeout) + 60),
         "NOT_FOUND": plain_page(404, "Not Found"),
+        "UNAVAILABLE": plain_page(503, "Service Unavailable"),
         "DATA": str(config.data_dir),
     }.items():
         text = text.replace(f"@{name}@", value)

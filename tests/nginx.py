@@ -97,8 +97,8 @@ class Nginx:
     def _write_configuration(self) -> None:
         text = pages_command("nginx-config", "--listen", f"127.0.0.1:{self.port}", environment=self.environment)
         if self.backend is not None:
-            text, count = re.subn(r"server unix:.*;", f"server 127.0.0.1:{self.backend};", text)
-            assert count == 1
+            text, count = re.subn(r"server unix:\S+?sock", f"server 127.0.0.1:{self.backend}", text)
+            assert count == 4  # Three for reads, one for changes.
         (self.folder / "pages.conf").write_text(text, encoding="utf-8")
         # Its workers would otherwise be a user who may not enter a test's folder.
         modules = "\n".join(f"load_module {path};" for path in self.modules)
@@ -123,13 +123,22 @@ class Visitors:
     """Browsers that ask for one page without a pause, while the ``with`` block lasts.
 
     Half of them keep their connection, half open a new one for every request. ``failures`` is every
-    answer that was not the page, and every request without an answer.
+    answer that was not the page, and every request without an answer. ``headers`` are sent as well.
     """
 
-    def __init__(self, port: int, page: bytes, host: str = "blog.localhost", count: int = 4) -> None:
+    def __init__(
+        self,
+        port: int,
+        page: bytes,
+        host: str = "blog.localhost",
+        count: int = 4,
+        path: str = "/",
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.failures: list[str] = []
         self.answered = 0
         self._port, self._page, self._host = port, page, host
+        self._path, self._headers = path, headers or {}
         self._enough = threading.Event()
         self._threads = [threading.Thread(target=self._visit, args=(number % 2 == 0,)) for number in range(count)]
 
@@ -170,8 +179,8 @@ class Visitors:
 
     def _ask(self, connection: http.client.HTTPConnection, keep: bool) -> bool:
         """One request; False when the connection cannot be used for another one."""
-        headers = {"Host": self._host} | ({} if keep else {"Connection": "close"})
-        connection.request("GET", "/", headers=headers)
+        headers = {"Host": self._host, **self._headers} | ({} if keep else {"Connection": "close"})
+        connection.request("GET", self._path, headers=headers)
         response = connection.getresponse()
         body = response.read()
         if (response.status, body) == (200, self._page):

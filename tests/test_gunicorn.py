@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -754,6 +755,39 @@ def test_a_hup_with_broken_settings_leaves_the_service_running(production: Produ
     # The first HUP is over when the second one is obeyed.
     wait_for_new_workers(server, before, count=1)
     assert server.request("GET", "/_api/healthz").status == 200
+
+
+def test_a_worker_that_has_only_just_begun_ends_at_a_stop_like_any_other(make_server: Callable[..., Server]) -> None:
+    server = make_server(PAGES_WORKERS="1")
+    assert server.process is not None
+    before = wait_for_workers(server, 1)
+    os.kill(min(before), signal.SIGKILL)
+    wait_until(lambda: workers_of(server) - before, "the next worker begins")
+    (begun,) = workers_of(server) - before
+    os.kill(begun, signal.SIGSTOP)  # Just forked: it has had no time to import anything.
+    server.process.terminate()
+    wait_until(lambda: is_pending(begun, signal.SIGTERM), "the master tells it to end")
+    os.kill(begun, signal.SIGCONT)
+    assert server.process.wait(20) == 0  # And not after graceful_timeout.
+
+
+def is_pending(process: int, number: signal.Signals) -> bool:
+    """Has the process been sent a signal that it did not take yet?"""
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s+(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+
+@pytest.mark.parametrize("module", ["pages.model", "pages.database.catalog"])
+def test_no_type_is_first_looked_at_when_threads_are_running(module: str) -> None:
+    # msgspec does that at the first use of a type, and crashes when two threads are the first.
+    look = (
+        f"import gc, msgspec; import {module} as module\n"
+        "kinds = [k for k in vars(module).values() if type(k) is type(msgspec.Struct) and k is not msgspec.Struct]\n"
+        "known = [k.__name__ for k in kinds if 'StructInfo' in {type(o).__name__ for o in gc.get_referents(k)}]\n"
+        "print(*sorted({k.__name__ for k in kinds} - {*known}))"
+    )
+    done = subprocess.run([sys.executable, "-c", look], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"Named"}  # Nobody reads it: it is what others have in common.
 
 
 # --- Starts that must fail ----------------------------------------------------------------------

@@ -21,6 +21,7 @@ from nginx import Nginx, Visitors
 
 from pages.config import Config
 from pages.nginx import nginx_config
+from pages.plain_pages import plain_page
 
 PAGE = b"<h1>blog</h1>" * 10
 OTHER = b"<h1>other</h1>" * 10
@@ -329,6 +330,8 @@ class Recorder(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    do_POST = do_GET
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -336,12 +339,18 @@ class Recorder(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def recorded(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """nginx in front of a ``Recorder``."""
-    backend = ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    yield from in_front_of(Recorder, front, tmp_path_factory.mktemp("recorded"))
+
+
+def in_front_of(handler: type[BaseHTTPRequestHandler], front: Front, folder: Path) -> Iterator[Front]:
+    """nginx, set up as for ``front``'s server but with no public site, in front of a stand-in."""
+    backend = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     backend.daemon_threads = True
     thread = threading.Thread(target=backend.serve_forever)
     thread.start()
-    environment = {**front.server.environment(), "PAGES_DATA_DIR": str(tmp_path_factory.mktemp("empty"))}
-    nginx = Nginx(tmp_path_factory.mktemp("recorded"), environment, backend.server_address[1])
+    (folder / "empty").mkdir()
+    environment = {**front.server.environment(), "PAGES_DATA_DIR": str(folder / "empty")}
+    nginx = Nginx(folder, environment, backend.server_address[1])
     try:
         yield Front(front.server, nginx.start())
     finally:
@@ -405,14 +414,103 @@ def orphaned(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_without_pages_the_api_still_answers_in_the_envelope(orphaned: Front) -> None:
     reply = orphaned.get("/_api/health")
-    assert (reply.status, reply.json()) == (502, {"success": False, "message": "服务暂时不可用，请稍后重试"})
+    assert (reply.status, reply.json()) == (503, {"success": False, "message": "服务暂时不可用，请稍后重试"})
+    assert reply.headers["Retry-After"] == "5"
+
+
+def test_without_pages_the_maintenance_api_answers_in_its_own_words(orphaned: Front) -> None:
+    reply = orphaned.get("/api/admin/maintenance", method="POST")
+    assert (reply.status, reply.json()) == (503, {"error": "操作失败", "details": "服务暂时不可用，请稍后重试"})
+    assert reply.headers["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize("path", ["/", "/missing", "/api/admin/maintenance"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_without_pages_a_visitor_is_told_when_to_come_again(orphaned: Front, path: str, method: str) -> None:
+    reply = orphaned.get(path, method=method)
+    assert (reply.status, reply.body.decode()) == (503, plain_page(503, "Service Unavailable"))
+    assert (reply.headers["Retry-After"], reply.headers["Cache-Control"]) == ("5", "no-store")
+    assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
 def test_nginx_does_not_tell_its_version(orphaned: Front) -> None:
     reply = orphaned.get("/")
-    assert reply.status == 502
     assert reply.headers["Server"] == "nginx"
     assert not re.search(rb"nginx/\d", reply.body)
+
+
+class Breaker(BaseHTTPRequestHandler):
+    """Stands in for a Pages that dies under some requests, and counts the requests it saw."""
+
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list[str]] = []
+    breaks: ClassVar[int] = 0
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.seen.append(self.command)
+        if len(self.seen) <= self.breaks:
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def breaking(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """nginx in front of a ``Breaker``."""
+    yield from in_front_of(Breaker, front, tmp_path_factory.mktemp("breaking"))
+
+
+def broken(front: Front, method: str, path: str, times: int) -> tuple[Reply, int]:
+    """The answer to a request under which Pages breaks off so many times, and how often it was sent on."""
+    Breaker.seen.clear()
+    Breaker.breaks = times
+    body = None if method in ("GET", "HEAD") else b"x" * 1000
+    reply = front.server.request(method, path, body, host="blog.localhost", port=front.nginx.port)
+    return reply, len(Breaker.seen)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("path", ["/", "/_api/sites", "/%5fapi/sites"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_only_reads_is_asked_for_again_when_it_broke_off(
+    breaking: Front, method: str, path: str, times: int
+) -> None:
+    reply, sent = broken(breaking, method, path, times)
+    assert (reply.status, sent) == (200, times + 1)
+
+
+@pytest.mark.parametrize("path", ["/_api/sites/default/blog", "/%5fapi/sites", "/api/admin/maintenance"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_change_that_broke_off_is_sent_no_second_time(breaking: Front, method: str, path: str) -> None:
+    reply, sent = broken(breaking, method, path, 1)
+    assert (reply.status, sent) == (503 if "maintenance" in path and method != "POST" else 502, 1)
+    assert reply.status == 503 or reply.headers["Retry-After"] is None
+
+
+def test_a_read_under_which_pages_always_dies_is_not_asked_for_without_end(breaking: Front) -> None:
+    assert broken(breaking, "GET", "/_api/sites", 100)[1] <= 4  # Once more for a connection that was kept.
+
+
+def test_a_break_keeps_nobody_away_afterwards(breaking: Front) -> None:
+    for _ in range(3):
+        assert broken(breaking, "GET", "/_api/sites", 10)[0].status == 502
+        assert broken(breaking, "GET", "/_api/sites", 0)[0].status == 200
+
+
+def test_a_change_comes_on_a_connection_of_its_own(recorded: Front) -> None:
+    # On one that was kept it would meet a restart that closes it just then.
+    Recorder.connections.clear()
+    for _ in range(3):
+        assert recorded.get("/_api/sites", method="POST").status == 200
+    assert len(Recorder.connections) == 3
 
 
 def test_slow_uploads_hold_up_nobody(front: Front) -> None:
@@ -492,7 +590,15 @@ def seconds_of(directive: str, within: str) -> int:
 def test_nginx_closes_idle_connections_before_gunicorn_does() -> None:
     keepalive = re.search(r"^keepalive = (\d+)$", (PROJECT / "gunicorn.conf.py").read_text(), re.MULTILINE)
     assert keepalive is not None
-    assert seconds_of("keepalive_timeout", "upstream pages {") < int(keepalive[1])
+    assert seconds_of("keepalive_timeout", "upstream pages_reads {") < int(keepalive[1])
+
+
+def test_nginx_waits_longer_than_a_restart_takes() -> None:
+    # As long as what is under way may take, and a start.
+    graceful = re.search(r"^graceful_timeout = (\d+)$", (PROJECT / "gunicorn.conf.py").read_text(), re.MULTILINE)
+    assert graceful is not None
+    for directive in ("proxy_read_timeout", "proxy_send_timeout"):
+        assert seconds_of(directive, "proxy_connect_timeout") >= int(graceful[1]) + 30
 
 
 def test_nginx_waits_for_the_longest_backup() -> None:

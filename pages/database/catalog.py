@@ -65,6 +65,11 @@ class Type(Named, frozen=True):
     definition: str
 
 
+# Before two threads can be the first to read one: see pages.model.
+for _kind in (Table, Sequence, Type):
+    msgspec.json.Decoder(_kind)
+
+
 USER_TABLES = """
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
