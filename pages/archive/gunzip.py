@@ -10,7 +10,8 @@ from pages.archive.entry import CHUNK_BYTES
 from pages.archive.plain import Plainness
 from pages.errors import BadArchive
 
-_MAX_EMPTY_MEMBERS = 1000
+# Each costs as much as many bytes of content. (bgzip makes one of 64 KiB.)
+_MAX_MEMBERS, _MAX_EMPTY_MEMBERS = 100_000, 1000
 _MAX_PADDING_BYTES = 64 * 1024 * 1024
 
 
@@ -74,7 +75,7 @@ def _inflated(file: BinaryIO, plainness: Plainness) -> Iterator[bytes]:
     """All members' content in chunks of bounded size, none of them empty."""
     file.seek(0)
     packed = file.read(CHUNK_BYTES)
-    empty_members = 0
+    members = empty_members = 0
     while True:
         plainness.see_gzip(packed)
         inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -96,9 +97,10 @@ def _inflated(file: BinaryIO, plainness: Plainness) -> Iterator[bytes]:
             plainness.broken()
         if packed[:1] != b"\x1f":
             break
+        members += 1
         empty_members += is_empty
-        if empty_members > _MAX_EMPTY_MEMBERS:
-            raise BadArchive("gzip 空成员过多")
+        if members >= _MAX_MEMBERS or empty_members > _MAX_EMPTY_MEMBERS:
+            raise BadArchive("gzip 成员过多")
     while packed:
         if any(packed):
             raise BadArchive("gzip 数据后有多余内容")

@@ -49,6 +49,11 @@ def contained_path(name: str) -> str:
     return "/".join(parts)
 
 
+def is_nameless(name: str) -> bool:
+    """Does the last part name nothing (``""``, ``.``)? A folder may be called so, a file cannot."""
+    return name.rpartition("/")[2] in ("", ".")
+
+
 def is_rubbish(path: str) -> bool:
     """Is this what macOS and Windows add to archives by themselves?"""
     parts = path.split("/")

@@ -10,15 +10,19 @@ from typing import BinaryIO, NamedTuple
 
 from pages.archive.entry import Entry, Limits
 from pages.archive.gunzip import Gunzip
-from pages.archive.names import judged_path, shown_name
+from pages.archive.names import is_nameless, judged_path, shown_name
 from pages.archive.plain import Plainness
 from pages.errors import BadArchive, TooLarge
 
 _BLOCK = 512
 _MAX_EXTENSION_BYTES = 64 * 1024
+# Of all entries together: real ones need some hundred bytes each.
+_MAX_EXTENSION_BYTES_PER_ENTRY = 2048
 _MAX_GLOBAL_HEADERS = 100
 _MAX_OCTAL_SIZE = 0o77777777777
 
+# At the end of the prefix star has a NUL and two times.
+_TIMES_OF_STAR = re.compile(rb"\0[0-7 ]{11}[ \0][0-7 ]{11}[ \0]")
 _OCTAL = re.compile(rb"(?s) *([0-7]*) *(?:\0.*)?")
 _FILES, _FOLDER = (b"0", b"\0", b"7"), b"5"
 _LONG_NAME, _PAX, _PAX_GLOBAL = b"L", b"x", b"g"
@@ -57,7 +61,7 @@ def read_tar_gz(
     ``limits.max_files`` entries.
     """
     count = 0
-    names = _Extensions(plainness)
+    names = _Extensions(plainness, limits)
     with Gunzip(file, plainness) as stream:
         while (header := _next_header(stream, plainness)) is not None:
             if header.kind in (_LONG_NAME, _PAX, _PAX_GLOBAL):
@@ -86,7 +90,7 @@ def _entry(name: str, size: int, kind: bytes, stream: Gunzip, judge: Callable[[s
     if is_folder and size:
         raise BadArchive(f"文件夹条目带有内容: {shown_name(name)}")
     path = judge(name)
-    if not path and not is_folder:
+    if not is_folder and is_nameless(name):
         raise BadArchive(f"条目名为空: {shown_name(name)}")
     return Entry(path, is_folder, stream.chunks(size))
 
@@ -104,10 +108,18 @@ def _next_header(stream: Gunzip, plainness: Plainness) -> _Header | None:
         plainness.broken()
         if written != total - 256 * sum(byte > 127 for byte in block[:148] + block[156:]):
             raise BadArchive("tar 头校验和错误")
-    raw_name = _text(block[:100])
-    if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
-        raw_name = prefix + b"/" + raw_name
-    return _Header(block, raw_name, _number(block[124:136]), block[156:157])
+    return _Header(block, _raw_name(block), _number(block[124:136]), block[156:157])
+
+
+def _raw_name(block: bytes) -> bytes:
+    """The header's own name, with the prefix that POSIX puts before it (GNU has other fields there)."""
+    name = _text(block[:100])
+    if block[257:262] != b"ustar" or block[257:265] == b"ustar  \0" or not any(block[345:500]):
+        return name
+    if block[257:263] != b"ustar\0":
+        raise BadArchive(f"tar 格式不明确: {shown_name(name.decode('latin-1'))}")
+    prefix = _text(block[345:475] if _TIMES_OF_STAR.fullmatch(block[475:500]) else block[345:500])
+    return prefix + b"/" + name if prefix else name
 
 
 def _number(field: bytes) -> int:
@@ -132,8 +144,9 @@ def _text(field: bytes) -> bytes:
 class _Extensions:
     """The name extensions that stand before an entry and apply to it alone."""
 
-    def __init__(self, plainness: Plainness) -> None:
+    def __init__(self, plainness: Plainness, limits: Limits) -> None:
         self._plainness = plainness
+        self._bytes_left = _MAX_EXTENSION_BYTES_PER_ENTRY * limits.max_files + _MAX_EXTENSION_BYTES
         self._long_name: bytes | None = None
         self._pax: dict[bytes, bytes] | None = None
         self._globals = 0
@@ -145,7 +158,8 @@ class _Extensions:
     def read(self, header: _Header, stream: Gunzip) -> None:
         """Take in one extension header's content."""
         self._plainness.see_header(header.block)
-        if header.size > _MAX_EXTENSION_BYTES:
+        self._bytes_left -= header.size
+        if header.size > _MAX_EXTENSION_BYTES or self._bytes_left < 0:
             raise BadArchive("扩展头过大")
         content = b"".join(stream.chunks(header.size))
         stream.exactly(-header.size % _BLOCK)
@@ -220,8 +234,10 @@ def _pax_records(content: bytes) -> dict[bytes, bytes]:
 def _refuse_pax_key(key: bytes, value: bytes) -> None:
     if key == b"linkpath":
         raise BadArchive("不允许链接")
-    if key.startswith(b"GNU.sparse."):
+    if key.startswith(b"GNU.sparse.") or key in (b"SCHILY.realsize", b"SUN.holesdata"):
         raise BadArchive("不允许稀疏文件")
+    if key.startswith(b"GNU.volume."):
+        raise BadArchive("不支持分卷 tar")
     # bsdtar in the C locale declares names BINARY and means the bytes on disk, which have to be UTF-8.
     if key in (b"hdrcharset", b"charset") and value not in (b"ISO-IR 10646 2000 UTF-8", b"BINARY"):
         raise BadArchive("PAX 字符集不是 UTF-8")

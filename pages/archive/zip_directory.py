@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from pages.archive import zip_fields as fields
-from pages.archive.names import judged_path, shown_name
+from pages.archive.names import is_nameless, judged_path, shown_name
 from pages.errors import BadArchive
 
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -17,6 +17,7 @@ _LOCATOR = struct.Struct("<4sLQL")
 
 _DOS_FOLDER = 0x10
 _MAX_PADDING_BYTES = 64 * 1024
+_MAX_RAW_NAME_BYTES = 4096  # Room for a path of 1,024 bytes in any charset, and for some "./" in it.
 
 
 class Directory(NamedTuple):
@@ -49,7 +50,8 @@ def find_directory(file: BinaryIO) -> Directory:
     tail = file.read()
     content_length = len(tail.rstrip(b"\0"))
     ends = [at for at in _occurrences(tail, b"PK\x05\x06") if _is_end(tail, at, content_length)]
-    if len(ends) != 1:
+    # A signature in the comment is where some readers look for the end record.
+    if len(ends) != 1 or tail.find(b"PK\x05\x06", ends[0] + 1) >= 0:
         raise BadArchive("不是完整的 zip 文件（末尾记录缺失、有多余数据或不唯一）")
     at = tail_start + ends[0]
     _, disk, start_disk, count_here, count, length, start, _ = _END.unpack_from(tail, ends[0])
@@ -74,7 +76,9 @@ def _find_directory64(file: BinaryIO, locator: bytes, small: Directory, locator_
     signature, length, _, _, disk, start_disk, count_here, count, directory_size, start = _END64.unpack(
         file.read(_END64.size)
     )
-    if signature != b"PK\x06\x06" or at + 12 + length != locator_at or disk or start_disk or count_here != count:
+    # (Its extensible data is what no reader looks at.)
+    is_whole = length == _END64.size - 12 and at + _END64.size == locator_at
+    if signature != b"PK\x06\x06" or not is_whole or disk or start_disk or count_here != count:
         raise BadArchive("zip64 末尾记录无效")
     if (
         small.entries not in (count, fields.FULL16)
@@ -115,6 +119,8 @@ def read_directory(file: BinaryIO, directory: Directory) -> list[Record]:
         left -= _CENTRAL.size + name_length + extra_length + comment_length
         if values[0] != b"PK\x01\x02" or left < 0:
             raise BadArchive("中央目录损坏")
+        if name_length > _MAX_RAW_NAME_BYTES:
+            raise BadArchive(f"条目名超过 {_MAX_RAW_NAME_BYTES} 字节")
         rest = fields.exactly(file, name_length + extra_length + comment_length)
         records.append(_record(values, rest[:name_length], rest[name_length : name_length + extra_length]))
     if left:
@@ -145,7 +151,7 @@ def _record(values: tuple[int, ...], raw_name: bytes, extra: bytes) -> Record:
     if is_folder and size:
         raise BadArchive(f"文件夹条目带有内容: {shown_name(name)}")
     path = judged_path(name)
-    if not path and not is_folder:
+    if not is_folder and is_nameless(name):
         raise BadArchive(f"条目名为空: {shown_name(name)}")
     return Record(offset, raw_name, path, is_folder, flags, method, crc, packed, size)
 

@@ -56,7 +56,7 @@ def extra_fields(extra: bytes) -> dict[int, bytes]:
         tag, length = _FIELD_HEAD.unpack_from(extra, at)
         at += 4
         if at + length > len(extra):
-            break
+            raise BadArchive("扩展字段损坏")
         if tag in fields and tag in (EXTRA_ZIP64, EXTRA_UNICODE_PATH):
             raise BadArchive("扩展字段重复")
         fields[tag] = extra[at : at + length]

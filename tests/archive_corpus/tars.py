@@ -19,6 +19,7 @@ Pieces = bytes | Iterable[bytes]
 Case = tuple[Any, ...]  # slug, and what is said of it; then the entries
 USTAR, GNU, V7 = b"ustar\x0000", b"ustar  \0", b""
 BLOCK, END = 512, bytes(1024)
+STAR, STAR_TIMES = bytes(8) + b"tar\0", b"14371541372 14371541372 "  # where ustar has the end of its prefix
 
 
 def header(**fields: bytes) -> bytes:
@@ -160,6 +161,16 @@ def _names() -> Iterator[Case]:
     yield "name-latin1-pax", "not UTF-8, PAX", pax(path=b"caf\xe9.html"), page()
     yield "name-latin1-prefix", "not UTF-8 in the prefix", page(prefix=b"caf\xe9")
     yield "name-latin1-rubbish", "not UTF-8 inside __MACOSX", page(b"__MACOSX/\xe9")
+    yield "name-file-dot", "a file whose last part is `.`", page("a/.")
+    yield "name-file-dot-long", "a file whose last part is `.`, GNU", long("a/."), page(magic=GNU)
+    yield "name-file-dot-pax", "a file whose last part is `.`, PAX", pax(path="a/."), page()
+    for slug, magic in {"letter": b"ustarX00", "space": b"ustar \0\0", "short": b"ustar"}.items():
+        # Some readers put the prefix before the name, others do not.
+        magic = magic if slug != "short" else b"ustar1\0\0"
+        yield f"prefix-magic-{slug}", f"prefix behind magic {magic!r}", page(magic=magic, prefix=b"hidden")
+    yield "prefix-star-dirty", "star's mark, but more in the prefix than star's", page(
+        prefix=b"p" * 20 + bytes(111) + b"hidden", rest=STAR)
+    yield "prefix-star-dotdot", "`..` in star's prefix", page(prefix=b"a/.." + bytes(127) + STAR_TIMES, rest=STAR)
     yield "prefix-absolute", "absolute path by the prefix", page(prefix=b"/abs")
     yield "prefix-dotdot", "`..` in the prefix", page(prefix=b"a/..")
     yield "prefix-control", "C0 character in the prefix", page(prefix=b"a\x01")
@@ -259,6 +270,11 @@ def _pax() -> Iterator[Case]:
     yield "sparse-1.0", "PAX sparse file 1.0", pax(
         GNU_sparse_major="1", GNU_sparse_minor="0", GNU_sparse_name="a.html", GNU_sparse_realsize=size
     ), entry("GNUSparseFile.0/a.html", padded(sparse) + PAGE)
+    yield "sparse-star", "star's sparse file", pax(SCHILY_realsize="9000"), page()
+    yield "sparse-solaris", "Solaris' sparse file", pax(SUN_holesdata=" 0 158"), page()
+    yield "sparse-global-star", "star's size for every file", every(SCHILY_realsize="9000"), page()
+    for key in ("filename", "size", "offset"):
+        yield f"volume-{key}", "a part of a file on several volumes", pax(**{f"GNU_volume_{key}": "9"}), page()
     yield "sparse-name", "PAX sparse name alone", pax(GNU_sparse_name="b.html"), page()
     yield "long-huge", "GNU long name over 64 KiB", long("a" + "/" * 70_000 + "b.html"), page(magic=GNU)
     yield "pax-huge", "PAX header over 64 KiB", pax(comment="c" * 70_000), page()
@@ -438,6 +454,12 @@ def harmless() -> Iterator[Row]:
          page("b", uname=b"\xff\xfe", gname=HAN.encode(), devmajor=b"0000000\0", devminor=b"0000000\0")),
         ("times", {"a": PAGE, "b": PAGE, "c": PAGE},
          page("a", mtime=base256(-86_400)), page("b", mtime=octal(0)), page("c", mtime=base256(1 << 40))),
+        ("star", {"p/a.html": PAGE, "b.html": PAGE}, page(prefix=b"p" + bytes(130) + STAR_TIMES, rest=STAR),
+         page("b.html", prefix=bytes(131) + STAR_TIMES, rest=STAR)),
+        ("star-extended", a, every(SCHILY_archtype="exustar"), pax(atime="1.5", SCHILY_dev="1", SCHILY_ino="2",
+         SCHILY_nlink="1", SCHILY_filetype="regular file"), page(prefix=bytes(131) + STAR_TIMES)),
+        ("incremental", {"d/": b""}, pax(GNU_dumpdir="Ya.html\0\0"), folder("d/")),
+        ("magic-odd", a, page(magic=b"ustar \0\0")),
         ("size-base256", a, page(size=base256(len(PAGE)))),
         ("size-spaces", {"a": PAGE, "b": PAGE, "c": PAGE}, page("a", size=b"%11o " % len(PAGE)),
          page("b", size=b"%o" % len(PAGE)), page("c", size=b"%012o" % len(PAGE))),
@@ -492,6 +514,13 @@ def bombs() -> Iterator[Row]:
     yield "bomb-tar-global-chain", "a.tar.gz", many, "2,000 global headers of 60 KB, then no end"
     deep = (f"{number:04x}" + "/a" * 499 + "/b" for number in range(5000))
     folders = gz((HOME, *(long(name) + entry("a", magic=GNU) for name in deep), END))
+    records = b"".join(
+        record(f"{number:x}", "") for number in range(3300)
+    )  # 24 KB, and the same again in gzip's window
+    extended = gz((HOME, *(pax(records) + entry(f"{number}") for number in range(19_000)), END), level=1)
+    yield "bomb-tar-pax", "a.tar.gz", extended, "60,000,000 PAX records in 19,000 headers"
+    members = gz(tar_of()) + gz(b"\0", level=1) * 400_000
+    yield "bomb-gzip-tiny-members", "a.tar.gz", members, "400,000 members of one byte"
     yield "bomb-tar-deep", "a.tar.gz", folders, "limit: 2,500,000 folders by 5,000 entries"
     yield "bomb-tar-entries", "a.tar.gz", gz((*_tiny(200_000), END), level=1), "limit: 200,000 entries"
     giant = _gz_zeros(HOME + header(name=b"a", size=octal(2 << 30), kind=b"0", magic=USTAR), 2048, END)

@@ -226,6 +226,11 @@ def _names() -> Iterator[tuple[str, str, bytes]]:
             page(extra=unicode_path(b"a.html", name)))
     yield "name-empty", "empty name", two(page(""))
     yield "name-dot", "a file whose name is nothing but `.`", two(page("."))
+    yield "name-file-dot", "a file whose last part is `.`", two(page("a/."))
+    yield "name-file-dot-backslash", "a file whose last part is `.`", two(page("a\\."))
+    yield "name-dots-4k", "a name over 4,096 bytes, most of it `./`", two(page("./" * 2048 + "a.html"))
+    yield "name-plain-4k", "a plain name over 4,096 bytes", two(
+        page(b"x" * 4097, extra=unicode_path(b"x" * 4097, "a.html")))
     yield "name-nul", "NUL in a name", two(page("a\0b.html"))
     yield "name-nul-last", "NUL in a name", two(page("a.html\0"))
     yield "name-nul-hides-extension", "NUL in a name", two(page("a.html\0.png"))
@@ -424,6 +429,16 @@ def _layout() -> Iterator[tuple[str, str, bytes]]:
     yield "end-zip-in-comment", "a whole zip as the comment of a zip, offsets right", zip_of(
         other, prefix=first)
     yield "end-inside", "an entry holds an end record whose comment reaches the end", _end_inside()
+    for slug, note in {"more": bytes(17) + b"\1", "less": b"", "cut": b"\0\0", "other": last[4:20] + b"\1\0"}.items():
+        # What a reader finds that looks for the last signature and no further.
+        yield f"end-in-comment-{slug}", "an end record's signature in the comment", two(comment=b"note PK\5\6" + note)
+    yield "end-in-comment-padded", "an end record's signature in the comment, then zeros", two(
+        comment=b"PK\5\6" + b"\1" * 18) + bytes(100)
+    for slug, body in {"zeros": bytes(8), "nothing": b""}.items():
+        overrun = struct.pack("<HH", 0x5455, 16) + body
+        yield f"extra-overrun-{slug}", "an extra field longer than all of them", two(page(extra=overrun))
+        yield f"extra-overrun-local-{slug}", "an extra field longer than all of them", two(page(local_extra=overrun))
+    yield "extra-rest", "bytes after the extra fields", two(page(extra=UT + b"\0\1"))
     yield "end-signature", "no end record", two(end={"sig": b"PK\5\7"})
 
 
@@ -442,6 +457,10 @@ def _zip64() -> Iterator[tuple[str, str, bytes]]:
         yield f"zip64-none-{slug}", f"end record asks for zip64 ({slug}), which is missing", two(end=changes)
     yield "zip64-no-locator", "zip64 end record without a locator", two(end64={}, locate=False)
     yield "zip64-gap-locator", "gap before the locator", two(end64={}, between=bytes(4))
+    yield "zip64-end-data", "data of unknown use in the zip64 end record", two(
+        end64={"length": 44 + 100}, between=bytes(100))
+    yield "zip64-end-entry", "an entry inside the zip64 end record", two(
+        end64={"length": 44 + len(page("b.html").local_entry())}, between=page("b.html").local_entry())
     yield "zip64-gap-end", "gap after the locator", good[:-22] + bytes(4) + good[-22:]
     wrong = {"sig": b"PK\6\5"}
     yield "zip64-locator-signature", "no zip64 locator", two(end64={}, locator=wrong)
@@ -602,6 +621,7 @@ def harmless() -> Iterator[Row]:
                                                   central=WIDE, central_extra=extra64(U, C))]),
         ("extras", a, [page(extra=UT + owner + ntfs + extra(0xCAFE, b""))]),
         ("extras-differ", a, [page(local_extra=UT, central_extra=UT[:2] + b"\5\0" + UT[4:9])]),
+        ("extra-padding", a | {"b.html": PAGE}, [page(extra=bytes(3)), page("b.html", extra=UT + bytes(9))]),
         ("extra-comment", a, [page(comment=b"\xff note", extra=extra(0x6375, b"\1" + bytes(4) + b"note"))]),
         ("modes", {"a": PAGE, "b": PAGE, "c": PAGE, "d": PAGE},
          [page("a", mode=0o106777), page("b", mode=0o100000), page("c", mode=0), page("d", mode=0o755)]),
@@ -655,6 +675,11 @@ def bombs() -> Iterator[Row]:
     yield "bomb-zip-entries", "a.zip", _tiny(200_000), "limit: 200,000 entries"
     deep = (page(f"{number:03x}" + "/a" * 499 + "/b", b"x") for number in range(1000))
     yield "bomb-zip-deep", "a.zip", two(*deep), "limit: 500,000 folders by 1,000 entries"
+    names = (
+        page(b"%07x" % number * 9000, b"", extra=unicode_path(b"%07x" % number * 9000, f"{number}"))
+        for number in range(700)
+    )
+    yield "bomb-zip-names", "a.zip", zip_of(*names), "700 names of 63,000 bytes"
     ends = two()[:-22] + (b"PK\5\6" * 16_390)[: FULL16 + 22]
     yield "bomb-zip-end-records", "a.zip", ends, "16,000 signatures to try as an end record"
 
