@@ -19,6 +19,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
+from api_document import assert_described
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -88,7 +89,10 @@ class Admin:
 
     def call(self, method: str, path: str, **kwargs: Any) -> TestResponse:
         headers = {**self.headers, **kwargs.pop("headers", {})}
-        return self.client.open(path, method=method, headers=headers, **kwargs)
+        reply = self.client.open(path, method=method, headers=headers, **kwargs)
+        if not self.client.application.extensions["pages"].config.admin_hosts:  # Elsewhere it is a plain page.
+            assert_described(method, path, reply.status_code, reply.headers, reply.data)
+        return reply
 
     def get(self, path: str, **kwargs: Any) -> TestResponse:
         return self.call("GET", path, **kwargs)
@@ -263,14 +267,19 @@ class Server:
         """A call of the Admin API with a JSON body."""
         headers = {**basic(), "Content-Type": "application/json", **kwargs.pop("headers", {})}
         data = None if body is None else json.dumps(body).encode()
-        return self.request(method, path, data, headers=headers, **kwargs)
+        reply = self.request(method, path, data, headers=headers, **kwargs)
+        if "PAGES_ADMIN_HOSTS" not in self.settings:  # Elsewhere it is a plain page.
+            assert_described(method, path, reply.status, reply.headers, reply.body)
+        return reply
 
     def deploy(self, archive: bytes, file_name: str = "site.zip", site: str = "default/blog", **kwargs: Any) -> Reply:
         boundary = "----boundary7MA4YWxkTrZu0gW"
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file_name}"\r\n\r\n'
         body = head.encode() + archive + f"\r\n--{boundary}--\r\n".encode()
         headers = {**basic(), "Content-Type": f"multipart/form-data; boundary={boundary}"}
-        return self.request("POST", f"/_api/sites/{site}/deploy", body, headers=headers, **kwargs)
+        reply = self.request("POST", f"/_api/sites/{site}/deploy", body, headers=headers, **kwargs)
+        assert_described("POST", f"/_api/sites/{site}/deploy", reply.status, reply.headers, reply.body)
+        return reply
 
     def kill(self) -> None:
         """End master and workers at once, as a crash would."""

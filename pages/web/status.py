@@ -1,4 +1,6 @@
-"""Admin API, calls 6 and 7: reload and health; and ``healthz`` for load balancers."""
+"""Admin API, calls 6 and 7: reload and health; ``healthz`` for load balancers, and the document for programs."""
+
+from pathlib import Path
 
 from flask import Blueprint, Response
 
@@ -8,6 +10,9 @@ from pages.web.context import services, user
 from pages.web.replies import failure, success
 
 blueprint = Blueprint("status", __name__, url_prefix="/_api")
+
+# The whole API, as programs read it (OpenAPI 3.1): written by hand, and held to what the application does by tests.
+_DOCUMENT = Path(__file__).with_name("openapi.json").read_bytes()
 
 
 @blueprint.post("/reload", provide_automatic_options=False)
@@ -35,3 +40,11 @@ def healthz() -> Response:
     if services().why_unhealthy():
         return failure("服务不可用", 503, {"status": "unhealthy"})
     return success({"status": "healthy"})
+
+
+@blueprint.get("/openapi.json", provide_automatic_options=False)
+def describe() -> Response:
+    """The document itself, in no envelope."""
+    response = Response(_DOCUMENT, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
