@@ -1,31 +1,31 @@
 """How often something happened lately, by key, in a fixed number of blocks.
 
-A key has its place in one block. One that finds the block full of others takes over the place with the lowest count,
-and that count with it: so a count may be too high, and is never too low. Of a key, only a keyed hash is stored.
+A key has its place in one block. Keys that find all places of their block taken share the last one: so a count may be
+too high, and is never too low. Of a key, only a keyed hash is stored.
 """
 
 import hashlib
-import hmac
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pages.blocks import BLOCK_BYTES, Blocks
 
-MAX_COUNT = 0xFFFF
+_MAX_COUNT = 0xFFFF
 
 # A window is counted in parts; the one that is going on makes it seven.
 _PARTS_PER_WINDOW = 6
 _PARTS = _PARTS_PER_WINDOW + 1
-# Whose it is, the number of the newest part, the counts from the newest on, and whether they are partly another's.
+# Whose it is, the number of the newest part, the counts from the newest on, and whether they are partly others'.
 _PLACE = struct.Struct(f"<8sQ{_PARTS}H?x")
+_SHARED = BLOCK_BYTES // _PLACE.size - 1
 _NOTHING = [0] * _PARTS
 
 
 def tag_of(secret: bytes, key: bytes) -> tuple[bytes, int]:
     """What is stored of a key, and a number that chooses its block."""
-    digest = hmac.digest(secret, key, hashlib.sha256)
-    return digest[:8], int.from_bytes(digest[8:16])
+    digest = hashlib.blake2b(key, key=secret, digest_size=16).digest()
+    return digest[:8], int.from_bytes(digest[8:])
 
 
 def find(content: bytes, tag: bytes, step: int) -> int | None:
@@ -42,10 +42,9 @@ class Count:
 
     block: int
     place: int
-    tag: bytes
     newest: int
     parts: list[int]
-    is_inherited: bool
+    is_others_too: bool
 
     @property
     def total(self) -> int:
@@ -62,50 +61,60 @@ class Tally:
 
     def count(self, blocks: Blocks, key: bytes, now: float) -> Count:
         """How often ``key`` was added lately. ``now`` is in seconds; all processes go by one clock."""
+        return self._find(blocks, *tag_of(blocks.secret, key), now)
+
+    def add(self, blocks: Blocks, key: bytes, now: float) -> int:
+        """Count ``key`` once more; returns the new count."""
         tag, number = tag_of(blocks.secret, key)
+        count = self._find(blocks, tag, number, now)
+        count.parts[0] = min(count.parts[0] + 1, _MAX_COUNT)
+        _store(blocks, count, tag)
+        return count.total
+
+    def clear(self, blocks: Blocks, key: bytes, now: float) -> None:
+        """Forget ``key``, unless what is counted may be another's."""
+        tag, number = tag_of(blocks.secret, key)
+        count = self._find(blocks, tag, number, now)
+        if count.total and not count.is_others_too:
+            count.parts = list(_NOTHING)
+            _store(blocks, count, tag)
+
+    def seconds_until_below(self, count: Count, limit: int, now: float) -> float:
+        """When the count will be under ``limit``, if nothing is added; 0 when it is."""
+        kept = next(kept for kept in range(_PARTS, -1, -1) if sum(count.parts[:kept]) < limit)
+        return 0.0 if kept == _PARTS else (count.newest - kept + _PARTS) * self._seconds - now
+
+    def _find(self, blocks: Blocks, tag: bytes, number: int, now: float) -> Count:
+        """The count of a key, at its place or at the one it would get."""
         block = self._first + number % self._size
         current = int(now / self._seconds)
         content = blocks.read(block)
         at = find(content, tag, _PLACE.size)
         if at is not None:
-            return _read_place(content, block, at // _PLACE.size, tag, current)
-        places = range(BLOCK_BYTES // _PLACE.size) if any(content) else [0]
-        others = [_read_place(content, block, place, tag, current) for place in places]
-        return min(others, key=lambda count: count.total)
-
-    def add(self, blocks: Blocks, key: bytes, now: float) -> int:
-        """Count ``key`` once more; returns the new count."""
-        count = self.count(blocks, key, now)
-        count.parts[0] = min(count.parts[0] + 1, MAX_COUNT)
-        self._store(blocks, count)
-        return count.total
-
-    def clear(self, blocks: Blocks, key: bytes, now: float) -> None:
-        """Forget ``key``, unless what is counted may be another's."""
-        count = self.count(blocks, key, now)
-        if count.total and not count.is_inherited:
-            count.parts = list(_NOTHING)
-            self._store(blocks, count)
-
-    def seconds_until_below(self, count: Count, limit: int, now: float) -> float:
-        """When the count will be under ``limit``, if nothing is added; 0 when it is."""
-        for kept in range(_PARTS, -1, -1):
-            if sum(count.parts[:kept]) < limit:
-                break
-        return 0.0 if kept == _PARTS else (count.newest - kept + _PARTS) * self._seconds - now
-
-    def _store(self, blocks: Blocks, count: Count) -> None:
-        content = bytearray(blocks.read(count.block))
-        place = _PLACE.size * count.place
-        _PLACE.pack_into(content, place, count.tag, count.newest, *count.parts, count.is_inherited)
-        blocks.write(count.block, bytes(content))
+            return _read(content, block, at // _PLACE.size, current)
+        found = _read(content, block, _SHARED, current)
+        found.is_others_too = found.total > 0
+        found.place = next((place for place in range(_SHARED) if _is_free(content, block, place, current)), _SHARED)
+        return found
 
 
-def _read_place(content: bytes, block: int, place: int, tag: bytes, current: int) -> Count:
-    """What stands there, as the count of ``tag``."""
-    its_tag, its_newest, *its_parts, was_inherited = _PLACE.unpack_from(content, place * _PLACE.size)
+def _read(content: bytes, block: int, place: int, current: int) -> Count:
+    _, its_newest, *its_parts, is_others_too = _PLACE.unpack_from(content, place * _PLACE.size)
     newest, parts = _seen_from(current, its_newest, its_parts)
-    return Count(block, place, tag, newest, parts, any(parts) and (was_inherited or its_tag != tag))
+    return Count(block, place, newest, parts, is_others_too and any(parts))
+
+
+def _is_free(content: bytes, block: int, place: int, current: int) -> bool:
+    return _read(content, block, place, current).total == 0
+
+
+def _store(blocks: Blocks, count: Count, tag: bytes) -> None:
+    content = bytearray(blocks.read(count.block))
+    is_shared = count.place == _SHARED
+    its_tag = bytes(len(tag)) if is_shared else tag
+    record = (its_tag, count.newest, *count.parts, count.is_others_too or is_shared)
+    _PLACE.pack_into(content, count.place * _PLACE.size, *record)
+    blocks.write(count.block, bytes(content))
 
 
 def _seen_from(current: int, newest: int, parts: Sequence[int]) -> tuple[int, list[int]]:
