@@ -17,7 +17,9 @@ The layers; a module imports from those below it or beside it, never from above 
     versions
     trees     staging   roots   registry   database
     history   public    precompress
-    work
+    work      throttle
+    tally
+    blocks
     archive   packing   files   paths   config   passwords   media_types   plain_pages
     model     hosts     line    gzips
     errors

@@ -64,6 +64,8 @@ class Config:
     max_unpacked_bytes: int = _setting("limits", 2 * 1024 * 1024 * 1024)
     max_files: int = _setting("limits", 100_000)
     lock_timeout: float = _setting("limits", 30.0)
+    max_failed_logins: int = _setting("limits", 10)
+    failed_login_window: float = _setting("limits", 60.0)
     database_url: str = _setting("backup", "", env="DATABASE_URL")
     backup_dir: Path = _setting("backup", _BACKUPS)
     backup_keep: int = _setting("backup", 10)
@@ -258,6 +260,8 @@ def _check(config: Config) -> None:
         _require(getattr(config, key) >= 1, key, "must be at least 1")
     _require(config.warm_checkpoints >= 0, "warm_checkpoints", "must not be negative")
     _require(0 <= config.lock_timeout <= 3600, "lock_timeout", "must be from 0 to 3600 seconds")
+    _require(0 <= config.max_failed_logins <= 1000, "max_failed_logins", "must be from 0 to 1000")
+    _require(1 <= config.failed_login_window <= 86400, "failed_login_window", "must be from 1 to 86400 seconds")
     _require(0 < config.backup_timeout <= 86400 * 7, "backup_timeout", "must be from 1 second to 7 days")
     for name in config.precompress:
         _require(name in ("gzip", "br"), "precompress", f'holds {name!r}, which is neither "gzip" nor "br"')

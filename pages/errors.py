@@ -44,6 +44,16 @@ class InvalidField(BadRequest):
         super().__init__(f"字段 {field} {reason}")
 
 
+class TooManyFailures(PagesError):
+    """Logins that failed too often; the next one may be tried after ``seconds``."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"登录失败次数过多，请 {seconds} 秒后重试")
+        self.seconds = seconds
+
+
 class Forbidden(PagesError):
     status = 403
     message = "权限不足"

@@ -40,6 +40,7 @@ class Paths:
         self.first_start = data_dir / "locks" / "first-start"
         self.restart_lock = data_dir / "locks" / "restart"
         self.encodings = data_dir / "cache" / "encodings"
+        self.failed_logins = data_dir / "failed-logins"
 
     def record(self, username: str, site_id: str) -> Path:
         """The site's record: the registry is one such file a site."""

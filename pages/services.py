@@ -14,6 +14,7 @@ from pages.precompress import Precompressor
 from pages.publish import Publisher
 from pages.recovery import recover
 from pages.registry import Problem, Registry
+from pages.throttle import Throttle
 from pages.trees import Trees
 from pages.upkeep import Upkeep
 from pages.versions import Versions
@@ -34,6 +35,7 @@ class Services:
     trees: Trees
     publisher: Publisher
     upkeep: Upkeep
+    throttle: Throttle
 
     def recover(self) -> None:
         """Finish or clear what a crash left; creates an empty data folder."""
@@ -75,4 +77,5 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     versions = Versions(paths, workshop, registry, histories, trees, Precompressor(config.precompress))
     publisher = Publisher(paths, workshop, registry, histories, trees, versions, limits)
     upkeep = Upkeep(config, paths, workshop, publisher, Backups(config, paths, registry))
-    return Services(config, paths, workshop, registry, histories, trees, publisher, upkeep)
+    throttle = Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window)
+    return Services(config, paths, workshop, registry, histories, trees, publisher, upkeep, throttle)

@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
-from pages.errors import Broken, PagesError, StorageFull
+from pages.errors import Broken, PagesError, StorageFull, TooManyFailures
 from pages.web.auth import is_maintenance, is_visitor
 from pages.web.replies import failure, maintenance_failure, method_not_allowed_page, not_found_page, page
 
@@ -33,7 +33,10 @@ def register(app: Flask) -> None:
 def _known(error: PagesError) -> Response:
     if isinstance(error, Broken):
         log.error("%s %s: %s (%s)", request.method, request.path, error, error.reason)
-    return _answer(str(error), error.status)
+    response = _answer(str(error), error.status)
+    if isinstance(error, TooManyFailures):
+        response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 def _http(error: HTTPException) -> Response:

@@ -65,6 +65,8 @@ class House(NamedTuple):
 def build(folder: Path, **settings: str) -> House:
     """The house: sites ``default/blog``, ``alice/blog`` and ``bob/blog``; tenants alice and bob."""
     (folder / "config.toml").write_text('[users.alice]\npass = "wonder"\n[users.bob]\npass = "builder"\n')
+    # So many tests of one house fail to log in from one address.
+    settings = {"max_failed_logins": "0"} | settings
     environ = {"PAGES_CONFIG": str(folder / "config.toml")} | {f"PAGES_{k.upper()}": v for k, v in settings.items()}
     client = create_app(load_config(environ)).test_client()
     house = House(client, Admin(client), Admin(client, "alice", "wonder"), Admin(client, "bob", "builder"))
@@ -456,6 +458,7 @@ def walled(tmp_path_factory: pytest.TempPathFactory) -> House:
     environ = {
         "PAGES_CONFIG": str(folder / "config.toml"),
         "PAGES_ADMIN_HOSTS": "panel.localhost, Admin.例子.localhost",
+        "PAGES_MAX_FAILED_LOGINS": "0",
     }
     client = create_app(load_config(environ)).test_client()
     return House(client, Admin(client), Admin(client, "alice", "wonder"), Admin(client, "bob", "builder"))
