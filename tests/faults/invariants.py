@@ -1,7 +1,7 @@
 """What has to be so after a crash and a start, whatever happened: the checker of a data folder.
 
 Nothing here imports ``pages``: what it knows is the layout on disk, so that it judges patched copies as well.
-``violations`` gives I1 to I6, I9, I13 and I14; ``seen`` and ``state`` are what I7, I8, I11 and I12 are judged by (lab.py).
+``violations`` gives I1 to I6, I9, I13 and I14; ``seen`` and ``state`` are what I7, I8, I11 and I12 are judged by (lab.py):
 
 I7   The state is that after the last acknowledged operation, or after the one that was under way.
 I8   Nothing that was acknowledged is lost, also when the power was cut.
@@ -77,7 +77,7 @@ def _is_public(record: dict[str, Any]) -> bool:
 
 
 def links_in(folder: Path) -> dict[str, str]:
-    """Every name in a folder and where it leads; what is no link leads to ``None``."""
+    """Every name in a folder and where it leads."""
     if not folder.is_dir():
         return {}
     return {path.name: os.readlink(path) if path.is_symlink() else "no link" for path in folder.iterdir()}
@@ -87,7 +87,7 @@ def _litter(data: Path, sites: list[str]) -> list[str]:
     """I9: nothing of a site that is none, nothing temporary: work/ is empty, no tenant has an empty folder."""
     wrong = []
     if list((data / "work").iterdir()):
-        wrong.append(f"I9 the work folder is not empty: {sorted(map(str, (data / 'work').rglob('*')))}")
+        wrong.append(f"I9 the work folder is not empty: {below(data / 'work')}")
     for folder in ("sites", "sites-checkpoints"):
         found = sorted(str(path.relative_to(data / folder)) for path in (data / folder).glob("*/*"))
         if found != sites:
@@ -98,8 +98,13 @@ def _litter(data: Path, sites: list[str]) -> list[str]:
         found = sorted(str(path.relative_to(data / folder)) for path in (data / folder).glob("*/*"))
         wrong += [f"I9 {folder}/{name} is of no site" for name in found if name not in sites]
     if (data / "lost").exists():
-        wrong.append(f"I9 something was set aside: {sorted(map(str, (data / 'lost').rglob('*')))}")
+        wrong.append(f"I9 something was set aside: {below(data / 'lost')}")
     return wrong
+
+
+def below(folder: Path) -> list[str]:
+    """Every path below a folder, sorted."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def orphans(data: Path) -> list[str]:
@@ -113,16 +118,16 @@ def orphans(data: Path) -> list[str]:
 
 
 def _site_violations(data: Path, site: str) -> list[str]:
+    """I2: the metadata parses and names the site; I3: all that is listed is there and whole, and no more;
+    I4: what is current is listed; I14: no record holds a temporary path or a secret."""
     wrong = []
     history = data / "sites-checkpoints" / site
-    # I2: the metadata parses and names the site.
     try:
         metadata = json.loads((history / "metadata.json").read_bytes())
     except ValueError as error:
         return [f"I2 the metadata does not parse: {error}"]
     if f"{metadata['username']}/{metadata['site_id']}" != site:
         wrong.append("I2 the metadata is another site's")
-    # I3: every checkpoint that is listed is there and whole, and no other is.
     ids = [checkpoint["id"] for checkpoint in metadata["checkpoints"]]
     if ids != sorted(set(ids), reverse=True):
         wrong.append(f"I3 the checkpoints are not newest first: {ids}")
@@ -131,56 +136,13 @@ def _site_violations(data: Path, site: str) -> list[str]:
         wrong.append(f"I3 the archives on disk are {stored}, the metadata has {ids}")
     for checkpoint in metadata["checkpoints"]:
         wrong += _checkpoint_violations(history, checkpoint)
-    # I4: what is current is listed; without checkpoints nothing is.
     current = metadata["current"]
     if current not in (ids or [None]):
         wrong.append(f"I4 current is {current}, which is no checkpoint")
-    # I14: no secret and no temporary path.
     text = (history / "metadata.json").read_text() + (data / "registry" / f"{site}.json").read_text()
     if str(data) in text or "/work/" in text or '"admin' in text:
         wrong.append("I14 a record tells more than it should")
     return wrong + _root_violations(data, site, current)
-
-
-def _root_violations(data: Path, site: str, current: str | None) -> list[str]:
-    """I5 and I6: the root is what ``current`` says, byte for byte; I13: with the right modes and no links in it."""
-    root = data / "sites" / site
-    if not root.is_symlink() or root.resolve().parent.parent != (data / "trees" / site).resolve():
-        return []  # An operator's own.
-    wrong = []
-    tree = root.resolve()
-    if tree.parent.name.partition(".")[0] != (current or "initial"):
-        wrong.append(f"I5 the root is {tree.parent.name}, current is {current}")
-    archive = data / "sites-checkpoints" / site / "checkpoints" / f"{current}.tar.gz"
-    try:
-        if current is not None and _with_folders(tree) != content_of(archive):
-            wrong.append(f"I6 {NOT_SERVED}")
-    except (OSError, EOFError, tarfile.TarError):
-        wrong.append(f"I6 {archive.name} cannot be read")
-    for path in [tree, *tree.rglob("*")]:
-        mode = path.lstat().st_mode
-        if (stat.S_IFMT(mode), stat.S_IMODE(mode)) not in ((stat.S_IFREG, 0o644), (stat.S_IFDIR, 0o755)):
-            wrong.append(f"I13 {path.relative_to(tree)} has mode {oct(mode)}")
-    return wrong + _twin_violations(tree)
-
-
-def _twin_violations(tree: Path) -> list[str]:
-    """I6: a compressed twin with a file's time unpacks to the file."""
-    wrong = []
-    encodings = Path(os.path.join(tree.parent, os.readlink(tree.parent / ".encodings"))) if _has_link(tree) else None
-    for twin in encodings.rglob("*.gz") if encodings and encodings.is_dir() else ():
-        source = tree / str(twin.relative_to(encodings))[:-3]
-        if source.is_file() and source.stat().st_mtime_ns == twin.stat().st_mtime_ns:
-            try:
-                if gzip.decompress(twin.read_bytes()) != source.read_bytes():
-                    wrong.append(f"I6 the twin of {source.name} is of something else")
-            except (OSError, EOFError):
-                wrong.append(f"I6 the twin of {source.name} is damaged")
-    return wrong
-
-
-def _has_link(tree: Path) -> bool:
-    return (tree.parent / ".encodings").is_symlink()
 
 
 def _checkpoint_violations(history: Path, checkpoint: dict[str, Any]) -> list[str]:
@@ -192,10 +154,9 @@ def _checkpoint_violations(history: Path, checkpoint: dict[str, Any]) -> list[st
     if archive.stat().st_size != checkpoint["file_size"]:
         wrong.append(f"I3 {archive.name} has another size than the metadata says")
     try:
-        content = content_of(archive)
+        digest = _digest(content_of(archive))
     except (OSError, EOFError, tarfile.TarError) as error:
         return [*wrong, f"I3 {archive.name} is damaged: {error}"]
-    digest = _digest(content)
     if not _CHECKPOINT.fullmatch(checkpoint["id"]) or not digest.startswith(checkpoint["id"][-8:]):
         wrong.append(f"I3 {archive.name} holds something else than its id says")
     try:
@@ -208,7 +169,7 @@ def _checkpoint_violations(history: Path, checkpoint: dict[str, Any]) -> list[st
 
 
 def _digest(content: dict[str, bytes | None]) -> str:
-    """The digest of docs/api.md: sorted paths and what each holds; folders end in a slash and hold nothing."""
+    """The digest of a site's content: sorted paths and what each holds; a folder ends in a slash, holds nothing."""
     lines = [
         f"{path}/\0".encode() if data is None else path.encode() + b"\0" + hashlib.sha256(data).digest()
         for path, data in content.items()
@@ -230,12 +191,49 @@ def content_of(archive: Path) -> dict[str, bytes | None]:
         found |= dict.fromkeys(missing)
 
 
+def _root_violations(data: Path, site: str, current: str | None) -> list[str]:
+    """I5 and I6: the root is what ``current`` says, byte for byte; I13: with the right modes and no links in it."""
+    root = data / "sites" / site
+    tree = root.resolve()
+    if not root.is_symlink() or tree.parent.parent != (data / "trees" / site).resolve():
+        return []  # An operator's own.
+    wrong = []
+    if tree.parent.name.partition(".")[0] != (current or "initial"):
+        wrong.append(f"I5 the root is {tree.parent.name}, current is {current}")
+    archive = data / "sites-checkpoints" / site / "checkpoints" / f"{current}.tar.gz"
+    try:
+        if current is not None and _with_folders(tree) != content_of(archive):
+            wrong.append(f"I6 {NOT_SERVED}")
+    except (OSError, EOFError, tarfile.TarError):
+        wrong.append(f"I6 {archive.name} cannot be read")
+    for path in [tree, *tree.rglob("*")]:
+        mode = path.lstat().st_mode
+        if (stat.S_IFMT(mode), stat.S_IMODE(mode)) not in ((stat.S_IFREG, 0o644), (stat.S_IFDIR, 0o755)):
+            wrong.append(f"I13 {path.relative_to(tree)} has mode {oct(mode)}")
+    return wrong + _twin_violations(tree)
+
+
 def _with_folders(tree: Path) -> dict[str, bytes | None]:
     return {str(path.relative_to(tree)): None if path.is_dir() else path.read_bytes() for path in tree.rglob("*")}
 
 
+def _twin_violations(tree: Path) -> list[str]:
+    """I6: a compressed twin that has its file's time unpacks to the file."""
+    wrong = []
+    encodings = (tree.parent / ".encodings").resolve()
+    for twin in encodings.rglob("*.gz") if encodings.is_dir() else ():
+        source = tree / str(twin.relative_to(encodings))[:-3]
+        if source.is_file() and source.stat().st_mtime_ns == twin.stat().st_mtime_ns:
+            try:
+                if gzip.decompress(twin.read_bytes()) != source.read_bytes():
+                    wrong.append(f"I6 the twin of {source.name} is of something else")
+            except (OSError, EOFError):
+                wrong.append(f"I6 the twin of {source.name} is damaged")
+    return wrong
+
+
 def _backup_violations(folder: Path) -> list[str]:
-    """I3: a backup that has its name is whole, and nobody else's to read."""
+    """I3: a backup that has its name is whole; I13: and nobody else's to read."""
     wrong = []
     for backup in folder.glob("backup-*"):
         try:
@@ -265,7 +263,7 @@ def seen(data: Path) -> dict[str, dict[str, str] | None]:
 
 
 def nginx_violations(data: Path) -> list[str]:
-    """I11: nginx's links before a start: to nothing but what a record allows at this moment."""
+    """I11: nginx's links before a start lead to nothing but what a record allows at this moment."""
     wrong = []
     for domain, target in links_in(data / "public").items():
         site = target.removeprefix("../sites/")
@@ -280,9 +278,9 @@ def nginx_violations(data: Path) -> list[str]:
 
 
 def state(data: Path) -> str:
-    """What the outside sees, as one text: records, metadata, what is served.
+    """What the outside sees, as one text: records, metadata, what is served, how many backups.
 
-    Without times, and ids by their content alone: so the same operations done again give the same text.
+    Without times, and with ids by their content alone: the same operations done again give the same text.
     """
     told: dict[str, Any] = {"backups": len(list((data.parent / "backups").glob("backup-*")))}
     for site, record in _records(data).items():
@@ -299,7 +297,7 @@ def state(data: Path) -> str:
 
 def _texts(tree: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(tree)): hashlib.sha256(path.read_bytes()).hexdigest()[:16] + f" {path.stat().st_size}"
+        str(path.relative_to(tree)): f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]} {path.stat().st_size}"
         for path in sorted(tree.rglob("*"))
         if path.is_file()
     }
