@@ -143,6 +143,8 @@ void inject_cut(void) {
 static int step(const char *call, const char *path, const char *second) {
     if (mode == SHORT && strcmp(call, "write")) return GO;
     if (mode == ERROR && reads && !strstr(call, "open")) return GO;
+    // A full disk lets go of what it has.
+    if (mode == ERROR && (code == ENOSPC || code == EDQUOT) && (!strcmp(call, "unlink") || !strcmp(call, "rmdir"))) return GO;
     long number = atomic_fetch_add(&count, 1) + 1;
     if (!at || number < at || (number > at && !persistent)) return GO;
     if (number == at) snprintf(where, sizeof where, "%s %s %s", call, path, second ? second : "");

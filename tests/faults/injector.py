@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -83,7 +85,8 @@ def restart_with_injector(module: str) -> NoReturn:
 
 def watch(root: Path) -> None:
     """Count what changes below ``root`` from now on."""
-    _calls().inject_root(os.fsencode(root))
+    _watched[:] = [os.fsencode(root)]
+    _calls().inject_root(_watched[0])
 
 
 def arm(mode: Mode, number: int, mount_point: Path | None = None) -> None:
@@ -91,6 +94,21 @@ def arm(mode: Mode, number: int, mount_point: Path | None = None) -> None:
     if mount_point is not None:
         _calls().inject_power(os.fsencode(mount_point), mode.flags)
     _calls().inject_arm(ctypes.c_long(number), mode.kind, mode.code, int(mode.goes_on), int(mode.reads))
+
+
+_watched: list[bytes] = []
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """What is done within is no part of the scene: no fault comes, nothing is counted."""
+    if _watched:
+        _calls().inject_root(b"")
+    try:
+        yield
+    finally:
+        if _watched:
+            _calls().inject_root(_watched[0])
 
 
 def disarm() -> None:

@@ -283,6 +283,7 @@ def state(data: Path) -> str:
     Without times, and with ids by their content alone: the same operations done again give the same text.
     """
     told: dict[str, Any] = {"backups": len(list((data.parent / "backups").glob("backup-*")))}
+    told["roots by hand"] = [_texts(path) for path in (data / "sites").glob("*/*") if not path.is_symlink()]
     for site, record in _records(data).items():
         path = data / "sites-checkpoints" / site / "metadata.json"
         metadata = json.loads(path.read_bytes()) if path.exists() else {"current": None, "checkpoints": []}

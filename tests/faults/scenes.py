@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from faults import injector
 from helpers import basic, tar_of, zip_of
 from werkzeug.test import TestResponse
 
@@ -79,7 +80,8 @@ class World:
 
     def ids(self) -> list[str]:
         """The ids of the site's checkpoints, oldest first."""
-        metadata = json.loads((self.data / "sites-checkpoints/default/blog/metadata.json").read_bytes())
+        with injector.unseen():
+            metadata = json.loads((self.data / "sites-checkpoints/default/blog/metadata.json").read_bytes())
         return [checkpoint["id"] for checkpoint in metadata["checkpoints"]][::-1]
 
 
@@ -139,6 +141,13 @@ def own_folder(world: World) -> TestResponse:
     return world.call("GET", SITE)
 
 
+def prepared_folder(world: World) -> TestResponse:
+    (world.data / "sites/default").mkdir(exist_ok=True)
+    (world.data / "sites/default/blog").mkdir()
+    (world.data / "sites/default/blog/index.html").write_text("by hand")
+    return world.call("GET", "/_api/sites")
+
+
 def other_site(world: World) -> TestResponse:
     return world.call("POST", "/_api/sites", {"id": "other", "domain": "other.localhost"})
 
@@ -150,6 +159,7 @@ _THREE = [create, deploy_version(1), deploy_version(2), deploy_version(3)]
 SCENES: dict[str, tuple[list[Step], list[Step]]] = {
     "create": ([], [create]),
     "create beside another": ([other_site], [create]),
+    "create over a folder": ([prepared_folder], [create]),
     "change domain": (_ONE, [update(domain="new.localhost")]),
     "disable": (_ONE, [update(enabled=False)]),
     "enable": ([*_ONE, update(enabled=False)], [update(enabled=True)]),
