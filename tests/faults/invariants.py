@@ -1,7 +1,7 @@
 """What has to be so after a crash and a start, whatever happened: the checker of a data folder.
 
 Nothing here imports ``pages``: what it knows is the layout on disk, so that it judges patched copies as well.
-``violations`` gives I1 to I6, I9, I13 and I14; ``seen`` and ``state`` are what I7, I8, I11 and I12 are judged by (lab.py):
+``violations`` gives I1 to I6, I9, I13 and I14; by ``seen`` and ``state`` lab.py judges the others:
 
 I7   The state is that after the last acknowledged operation, or after the one that was under way.
 I8   Nothing that was acknowledged is lost, also when the power was cut.
