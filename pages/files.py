@@ -28,6 +28,15 @@ def fsync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def fsync_file(path: Path) -> None:
+    """Make a file's content durable; its name is only by ``fsync_folder``."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_file_system(path: Path) -> None:
     """Make all that was written below ``path`` durable, in one call for any number of files.
 

@@ -8,11 +8,13 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from pages import files
 from pages.errors import CheckpointNotFound, HistoryBroken
 from pages.model import Checkpoint, History, Manifest, Site, timestamp
 from pages.paths import Paths
@@ -101,6 +103,9 @@ class Histories:
         """Take away what ``store`` put in place."""
         work.discard(self.archive(site, checkpoint_id))
         work.discard(self._paths.manifest(site.username, site.id, checkpoint_id))
+        for folder in (self._paths.archives(site.username, site.id), self._paths.manifests(site.username, site.id)):
+            with suppress(FileNotFoundError):
+                files.fsync_folder(folder)
 
 
 def _check(history: History, site: Site) -> None:

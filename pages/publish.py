@@ -23,6 +23,7 @@ from pages.errors import (
     CheckpointNotFound,
     EmptySite,
     HistoryBroken,
+    PagesError,
     SiteBroken,
     SiteBusy,
     SiteNotFound,
@@ -40,6 +41,7 @@ from pages.work import Work, Workshop
 
 log = logging.getLogger(__name__)
 
+_CREATE, _DELETE = "create", "delete"  # What a work folder tells of, beside checkpoints' ids.
 _UPLOAD_BUFFER_BYTES = 256 * 1024  # A zip of small files is read in thousands of small pieces.
 
 
@@ -79,17 +81,10 @@ class Publisher:
         site = Site(**fields, created_at=timestamp(now), updated_at=timestamp(now))
         with self._changing(site.username, site.id) as work, self._registry.locked():
             self._registry.check_free(site, reserved)
+            work.intend(_CREATE, durably=True)
             self._set_aside_versions(work, site.username, site.id)
-            own_root = self._trees.live(site) is not None  # Put there by an operator, in advance.
-            try:
-                self._make_ready(work, site)
-                self._registry.add(work, site)
-            except OSError:
-                if not self._registry.has(site.username, site.id):
-                    self._clear_versions(work, site.username, site.id)
-                    if not own_root:
-                        work.discard(self._paths.site_root(site.username, site.id))
-                raise
+            self._make_ready(work, site)
+            self._registry.add(work, site)
         return site
 
     def update(self, username: str, site_id: str, changes: dict[str, Any], now: datetime) -> Site:
@@ -101,6 +96,7 @@ class Publisher:
     def delete(self, username: str, site_id: str) -> None:
         """Take a site away with its root, checkpoints and domain: ``SiteNotFound``."""
         with self._changing(username, site_id) as work, self._registry.locked():
+            work.intend(_DELETE, durably=True)
             self._registry.remove(work, username, site_id)
             self._clear_away(work, username, site_id)
 
@@ -154,7 +150,8 @@ class Publisher:
             before = self._histories.read(site)
             checkpoint = history.checkpoint_in(before, checkpoint_id)
             tree = self._versions.tree_of(work, site, checkpoint)
-            work.intend(checkpoint_id)
+            # An operator's own root is replaced after a power cut as well only if that is known.
+            work.intend(checkpoint_id, durably=self._trees.has_own_root(site.username, site.id))
             link = self._trees.prepare(work, site, tree)
             self._histories.write(work, history.with_current(before, checkpoint_id, now))
             self._versions.switch(work, site, link)
@@ -166,7 +163,7 @@ class Publisher:
             history.checkpoint_in(before, checkpoint_id)
             if before.current == checkpoint_id:
                 raise CheckpointInUse()
-            work.intend(checkpoint_id)
+            work.intend(checkpoint_id, durably=True)
             self._histories.write(work, history.without_checkpoint(before, checkpoint_id, now))
             self._discard_version(work, site, checkpoint_id)
 
@@ -175,19 +172,25 @@ class Publisher:
     def finish(self, username: str, site_id: str, intended: str) -> None:
         """Finish or clear what a dead process had begun on this site.
 
-        ``intended`` is the checkpoint it was about to commit, to switch to or to delete, if any.
+        ``intended`` is the checkpoint it was about to commit, to switch to or to delete, if any; or that
+        it was creating or deleting the site.
         """
         with self._changing(username, site_id) as work:
-            try:
-                site = self._registry.get(username, site_id)
-            except SiteNotFound:
-                self._clear_away(work, username, site_id)
-                return
-            known = self._histories.read(site)
-            if is_checkpoint_id(intended) and intended not in {c.id for c in known.checkpoints}:
-                self._discard_version(work, site, intended)
-            # Committed: then even a root of an operator's own was about to be replaced.
-            self._settle(work, site, own_root=known.current != intended)
+            self._finish(work, username, site_id, intended)
+
+    def _finish(self, work: Work, username: str, site_id: str, intended: str) -> None:
+        try:
+            site = self._registry.get(username, site_id)
+        except SiteNotFound:
+            # What an operator put there before the site was created is not ours to remove.
+            keeps_root = intended != _DELETE and self._trees.has_own_root(username, site_id)
+            self._clear_away(work, username, site_id, keeps_root=keeps_root)
+            return
+        known = self._histories.read(site)
+        if is_checkpoint_id(intended) and intended not in {c.id for c in known.checkpoints}:
+            self._discard_version(work, site, intended)
+        # Committed: then even a root of an operator's own was about to be replaced.
+        self._settle(work, site, own_root=known.current != intended)
 
     def ensure_settled(self, site: Site) -> None:
         """See that a site serves what its metadata says; cheap when it does.
@@ -231,7 +234,19 @@ class Publisher:
             self._workshop.work(note=f"{username}/{site_id}") as work,
             self._registry.site_locked(username, site_id),
         ):
-            yield work
+            try:
+                yield work
+            except OSError:
+                self._put_right(work, username, site_id)
+                raise
+
+    def _put_right(self, work: Work, username: str, site_id: str) -> None:
+        """After an error of the disk: finish or undo what was begun, now or at the next start."""
+        try:
+            self._finish(work, username, site_id, work.intent)
+        except (OSError, PagesError) as error:
+            log.error("Site %s/%s: left unfinished until the next start: %s", username, site_id, error)
+            work.leave_unfinished()
 
     @contextmanager
     def _locked_site(self, site: Site) -> Iterator[Work]:
@@ -300,18 +315,12 @@ class Publisher:
             description=description,
         )
         twins = self._versions.twins(work, site, staging.tree, manifest)
-        files.sync_file_system(archive)
         work.intend(checkpoint_id)
-        try:
-            self._histories.store(work, site, checkpoint_id, archive, manifest)
-            tree = self._versions.place(work, site, staging.tree, checkpoint_id, twins)
-            link = self._trees.prepare(work, site, tree)
-            self._histories.write(work, history.with_checkpoint(before, checkpoint))
-        except OSError:
-            # The write may have failed after its rename: then the checkpoint is there, and stays.
-            if self._histories.read(site).current != checkpoint_id:
-                self._discard_version(work, site, checkpoint_id)
-            raise
+        files.sync_file_system(archive)
+        self._histories.store(work, site, checkpoint_id, archive, manifest)
+        tree = self._versions.place(work, site, staging.tree, checkpoint_id, twins)
+        link = self._trees.prepare(work, site, tree)
+        self._histories.write(work, history.with_checkpoint(before, checkpoint))
         self._versions.switch(work, site, link)
         return checkpoint
 
@@ -356,10 +365,11 @@ class Publisher:
                 ):
                     self._trees.discard_warm(work, self._registry.get(username, site_id))
 
-    def _clear_away(self, work: Work, username: str, site_id: str) -> None:
+    def _clear_away(self, work: Work, username: str, site_id: str, *, keeps_root: bool = False) -> None:
         """Everything of a site but its record; the folder of a tenant without sites goes as well."""
         root, record = self._paths.site_root(username, site_id), self._paths.record(username, site_id)
-        work.discard(root)
+        if not keeps_root:
+            work.discard(root)
         _sync_or_remove(root.parent)
         self._clear_versions(work, username, site_id)
         _sync_or_remove(record.parent)

@@ -135,9 +135,10 @@ class Registry:
 
     def add(self, work: Work, site: Site) -> None:
         """Register a new site that ``check_free`` has let pass; it is served from here on."""
-        self._claim(work, site)
-        work.write(self._paths.record(site.username, site.id), _encoded(site))
-        self._public.show(work, site)
+        with self._putting_right(work, site.username, site.id, site.domain):
+            self._claim(work, site)
+            work.write(self._paths.record(site.username, site.id), _encoded(site))
+            self._public.show(work, site)
 
     def restore(self, work: Work, username: str, site_id: str, record: bytes) -> None:
         """Put a record from a backup in place as it is; ``sync`` makes its domain known."""
@@ -149,15 +150,16 @@ class Registry:
         if not changes:
             return before
         site = msgspec.structs.replace(before, **changes, updated_at=timestamp(now))
-        if site.domain != before.domain:
-            self._claim(work, site)
-        if site.domain != before.domain or not is_public(site):
-            # Before the record: nginx must not serve what the record does not allow any more.
-            self._public.hide(work, before.domain)
-        work.write(self._paths.record(username, site_id), _encoded(site))
-        if site.domain != before.domain:
-            self._release(work, before.domain, username, site_id)
-        self._public.show(work, site)
+        with self._putting_right(work, username, site_id, before.domain, site.domain):
+            if site.domain != before.domain:
+                self._claim(work, site)
+            if site.domain != before.domain or not is_public(site):
+                # Before the record: nginx must not serve what the record does not allow any more.
+                self._public.hide(work, before.domain)
+            work.write(self._paths.record(username, site_id), _encoded(site))
+            if site.domain != before.domain:
+                self._release(work, before.domain, username, site_id)
+            self._public.show(work, site)
         return site
 
     def remove(self, work: Work, username: str, site_id: str) -> None:
@@ -169,12 +171,13 @@ class Registry:
             domains = [self.get(username, site_id).domain]
         except (SiteBroken, SiteNotFound):  # Unreadable, or a link that leads nowhere.
             domains = [d for d in _listed(self._paths.domains) if self._linked(d) == (username, site_id)]
-        for domain in domains:
-            self._public.hide(work, domain)
-        work.discard(record)
-        files.fsync_folder(record.parent)
-        for domain in domains:
-            self._release(work, domain, username, site_id)
+        with self._putting_right(work, username, site_id, *domains):
+            for domain in domains:
+                self._public.hide(work, domain)
+            work.discard(record)
+            files.fsync_folder(record.parent)
+            for domain in domains:
+                self._release(work, domain, username, site_id)
 
     def sync(self, work: Work) -> list[Problem]:
         """Bring the domain links in line with the records, also those edited by hand.
@@ -225,6 +228,26 @@ class Registry:
             return False
 
     # --- Domains ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _putting_right(self, work: Work, username: str, site_id: str, *domains: str) -> Iterator[None]:
+        """After an error of the disk, bring these domains in line with the record, whichever it is by now.
+
+        What cannot be is harmless, and the next reload's or start's to do.
+        """
+        try:
+            yield
+        except OSError:
+            with suppress(OSError, SiteNotFound, SiteBroken):
+                for domain in domains:
+                    if self._holder(domain) is None:
+                        self._public.hide(work, domain)
+                        self._release(work, domain, username, site_id)
+                site = self._read(username, site_id)
+                if self._linked(site.domain) == (username, site_id) and not self._public.is_right(site):
+                    self._public.hide(work, site.domain)
+                    self._public.show(work, site)
+            raise
 
     def _claim(self, work: Work, site: Site) -> None:
         holder = self._holder(site.domain)

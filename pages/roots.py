@@ -1,5 +1,6 @@
 """A folder on disk read as an archive is: for a checkpoint of a root as it is now."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -7,6 +8,9 @@ from pathlib import Path
 
 from pages.archive import Entry
 from pages.archive.names import shown_name
+
+# The service's own trouble, or the disk's: a checkpoint must not lack a file for it.
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 
 
 def entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
@@ -25,6 +29,8 @@ def entries_of(root: Path, warnings: list[str]) -> Iterator[Entry]:
         try:
             opened = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:  # Gone since, or not ours to read.
+            if error.errno in _OURS:
+                raise
             warnings.append(f"已略过无法读取的文件: {shown_name(name)}（{error.strerror}）")
             continue
         yield Entry(path, False, _content_of(opened), status.st_mtime_ns)

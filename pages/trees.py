@@ -52,6 +52,16 @@ class Trees:
             return f"{self._paths.data}{target[5:]}"
         return os.path.normpath(os.path.join(os.path.dirname(root), target))
 
+    def has_own_root(self, username: str, site_id: str) -> bool:
+        """Is the root a folder or link that an operator put there?"""
+        root = self._paths.site_root(username, site_id)
+        try:
+            return not os.readlink(root).startswith("../../trees/")
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+
     def is_settled(self, site: Site, current: str | None, *, own_root: bool = True) -> bool:
         """Is the root what the metadata's ``current`` says?
 

@@ -8,9 +8,10 @@ import errno
 import logging
 import os
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -56,6 +57,8 @@ class Work:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.has_discarded = False
+        self.is_unfinished = False
+        self.intent = ""
         self.later: list[Task] = []
 
     def new_path(self) -> Path:
@@ -92,9 +95,22 @@ class Work:
             files.exchange(link, path)  # A folder stood there: it goes with the work folder.
         files.fsync_folder(path.parent)
 
-    def intend(self, what: str) -> None:
-        """Tell recovery what is about to be put in place, switched to or taken away."""
+    def intend(self, what: str, *, durably: bool = False) -> None:
+        """Tell recovery what is about to be put in place, switched to or taken away.
+
+        ``durably`` is for what a start can tell from nothing else; a deploy syncs its notes with all the rest.
+        """
+        self.intent = what
         (self.path / "intent").write_text(what, encoding="utf-8")
+        if durably:
+            files.fsync_file(self.path / "note")
+            files.fsync_file(self.path / "intent")
+            files.fsync_folder(self.path)
+            files.fsync_folder(self.path.parent)
+
+    def leave_unfinished(self) -> None:
+        """What was begun can be neither finished nor undone now: the folder stays, for the next start to do it."""
+        self.is_unfinished = True
 
     def afterwards(self, task: Task) -> None:
         """Have something done when the work is over, after all locks; it may never be, after a crash."""
@@ -130,6 +146,7 @@ class Workshop:
     def __init__(self, folder: Path, afterwards: Afterwards = run_now) -> None:
         self.folder = folder
         self._afterwards = afterwards
+        self._remains: deque[tuple[Path, int]] = deque()  # Folders that could not be removed.
 
     @contextmanager
     def work(self, note: str = "") -> Iterator[Work]:
@@ -141,14 +158,31 @@ class Workshop:
                 (path / "note").write_text(note, encoding="utf-8")
             yield work
         except BaseException:
-            _remove(path, descriptor)  # A refusal leaves nothing behind, from the moment it is told.
+            if work.is_unfinished:
+                _leave(path, descriptor)
+            else:
+                self._remove(path, descriptor)  # A refusal leaves nothing behind, from the moment it is told.
             raise
         if work.has_discarded and files.has_more_than(path, _FEW_FILES):
-            work.later.append(partial(_remove, path, descriptor))
+            work.later.append(partial(self._remove, path, descriptor))
         else:
-            _remove(path, descriptor)
+            self._remove(path, descriptor)
         for task in work.later:
             self._afterwards(partial(_attempt, task))
+
+    def _remove(self, path: Path, descriptor: int) -> None:
+        """Remove a work folder, and those that could not be when their time was."""
+        self._remains.append((path, descriptor))
+        for _ in range(len(self._remains)):
+            with suppress(IndexError):  # Another thread has taken it.
+                path, descriptor = self._remains.popleft()
+                try:
+                    files.remove_tree(path)
+                except OSError as error:  # What was to be done is done: after the next work, or at the next start.
+                    log.warning("The work folder %s cannot be removed yet: %s", path, error)
+                    self._remains.append((path, descriptor))
+                else:
+                    os.close(descriptor)
 
     def _new_folder(self) -> tuple[Path, int]:
         while True:
@@ -194,11 +228,12 @@ def _attempt(task: Task) -> None:
         log.exception("Left undone after an answer")
 
 
-def _remove(path: Path, descriptor: int) -> None:
+def _leave(path: Path, descriptor: int) -> None:
+    """Let a work folder go, for the next start to finish what it tells of."""
     try:
-        files.remove_tree(path)
-    except OSError as error:  # What was to be done is done: the next start clears the rest.
-        log.warning("The work folder %s cannot be removed: %s", path, error)
+        _empty(path)
+    except OSError as error:
+        log.warning("The work folder %s cannot be emptied: %s", path, error)
     os.close(descriptor)
 
 

@@ -58,7 +58,10 @@ class _LimitedFile(io.FileIO):
         self._left -= len(data)
         if self._left < 0:
             raise _upload_too_large(self._limit)
-        return super().write(data)
+        rest = memoryview(data)
+        while rest:  # The system may take a part: a disk that is nearly full, or a signal.
+            rest = rest[super().write(rest) or 0 :]
+        return len(data)
 
 
 def json_object(optional: bool = False) -> dict[str, Any]:
