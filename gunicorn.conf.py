@@ -6,6 +6,7 @@ reload (HUP) has to give them new code. So all that is needed of Pages is asked 
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -84,8 +85,13 @@ forwarded_allow_ips = ""
 def post_fork(server, worker):
     """In a new worker: it goes by the settings that were checked, whatever is on disk by now."""
     from pages.config import pin
+    from pages.patience import be_patient
 
     pin(_settings)
+    be_patient(worker)
+    # Each connection takes one, and the usual 1,024 are as few as gunicorn's own limit of connections.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most > 0 else 65536, most))
 
 
 def on_starting(server):

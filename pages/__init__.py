@@ -14,11 +14,12 @@ The layers; a module imports from those below it or beside it, never from above 
     services  nginx
     recovery  upkeep
     publish   backups
-    versions
+    versions  quotas
     trees     staging   roots   registry   database
     history   public    precompress
-    work
+    work      space
     archive   packing   files   paths   config   passwords   media_types   plain_pages
     model     hosts     line    gzips
+    patience
     errors
 """

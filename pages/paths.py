@@ -16,6 +16,7 @@ FOLDERS = (
     "cache",
     "work",
     "locks",
+    "ballast",
 )
 
 # What stands in the folder of an unpacked version; no site can have the second for its id.
@@ -40,6 +41,7 @@ class Paths:
         self.first_start = data_dir / "locks" / "first-start"
         self.restart_lock = data_dir / "locks" / "restart"
         self.encodings = data_dir / "cache" / "encodings"
+        self.ballast = data_dir / "ballast"
 
     def record(self, username: str, site_id: str) -> Path:
         """The site's record: the registry is one such file a site."""
@@ -110,3 +112,6 @@ class Paths:
 
     def site_lock(self, username: str, site_id: str) -> Path:
         return self.data / "locks" / "sites" / username / site_id
+
+    def quota_lock(self, username: str) -> Path:
+        return self.data / "locks" / "quotas" / username

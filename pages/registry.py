@@ -307,10 +307,13 @@ class Registry:
             return site_from_record(Path(path).read_bytes(), username, site_id)
         except FileNotFoundError:
             raise SiteNotFound() from None
-        except (OSError, ValueError) as error:
-            reason = error.strerror or "无法读取" if isinstance(error, OSError) else str(error)
-            log.error("The record %s cannot be read: %s", path, reason)
-            return SiteBroken(reason)
+        except OSError as error:
+            # Not remembered: too many open files, or a disk that does not answer, may pass.
+            log.error("The record %s cannot be read: %s", path, error.strerror)
+            raise SiteBroken(error.strerror or "无法读取") from None
+        except ValueError as error:
+            log.error("The record %s cannot be read: %s", path, error)
+            return SiteBroken(str(error))
 
     def _problem(self, username: str, site_id: str, reason: str) -> Problem:
         path = self._paths.record(username, site_id).relative_to(self._paths.data)
