@@ -55,6 +55,8 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
 
 def set_up_logging() -> None:
     """Send the log to standard error, one line an event, beside gunicorn's own."""
+    # A line that cannot be written is lost, and not told about in twenty more: the log may be on a full disk.
+    logging.raiseExceptions = False
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"))
     logger = logging.getLogger("pages")

@@ -39,7 +39,7 @@ class PatientSocket(socket.socket):
     """A connection that waits for its client as long as its patience lasts; bytes that come renew it."""
 
     def expect(self, seconds: float, rate: float = 0) -> None:
-        """From now on wait this long in all; with a ``rate`` (bytes a second), what comes in renews that at this rate."""
+        """From now on wait this long in all; with a ``rate`` (bytes a second), what comes in renews that."""
         self._left = self._most = seconds
         self._rate = rate
 

@@ -135,9 +135,11 @@ class Registry:
 
     def add(self, work: Work, site: Site) -> None:
         """Register a new site that ``check_free`` has let pass; it is served from here on."""
+        # All that needs room on the disk comes first: a full one must not leave half of it done.
+        record, link = work.prepare(_encoded(site)), self._public.prepare(work, site)
         self._claim(work, site)
-        work.write(self._paths.record(site.username, site.id), _encoded(site))
-        self._public.show(work, site)
+        work.move(record, self._paths.record(site.username, site.id))
+        self._public.show(work, site, link)
 
     def restore(self, work: Work, username: str, site_id: str, record: bytes) -> None:
         """Put a record from a backup in place as it is; ``sync`` makes its domain known."""
@@ -149,15 +151,16 @@ class Registry:
         if not changes:
             return before
         site = msgspec.structs.replace(before, **changes, updated_at=timestamp(now))
+        record, link = work.prepare(_encoded(site)), self._public.prepare(work, site)  # As in add.
         if site.domain != before.domain:
             self._claim(work, site)
         if site.domain != before.domain or not is_public(site):
             # Before the record: nginx must not serve what the record does not allow any more.
             self._public.hide(work, before.domain)
-        work.write(self._paths.record(username, site_id), _encoded(site))
+        work.move(record, self._paths.record(username, site_id))
         if site.domain != before.domain:
             self._release(work, before.domain, username, site_id)
-        self._public.show(work, site)
+        self._public.show(work, site, link)
         return site
 
     def remove(self, work: Work, username: str, site_id: str) -> None:
@@ -215,8 +218,9 @@ class Registry:
                 site = self._read(site.username, site.id)
                 if self._linked(site.domain) != (site.username, site.id):
                     return
+                link = self._public.prepare(work, site)
                 self._public.hide(work, site.domain)
-                self._public.show(work, site)
+                self._public.show(work, site, link)
 
     def _may_be_public(self, domain: str) -> bool:
         try:

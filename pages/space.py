@@ -22,8 +22,6 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # A deletion makes seven files and folders at most, and one of them is as large as metadata.json.
 _FILES, _FILE_BYTES = 16, 64 * 1024
-# Not taken back from a disk that has hardly more.
-_PLENTY_BYTES, _PLENTY_FILES = 4 * _FILES * _FILE_BYTES, 4 * _FILES
 # Every file of a site takes one, whatever its size; kept as the bytes of the reserve are.
 _RESERVED_FILES = 1000
 # How much may be written between two looks at the disk.
@@ -78,26 +76,21 @@ class Space:
             (self._paths.ballast / str(number)).unlink(missing_ok=True)
 
     def refill(self) -> None:
-        """Take the ballast back where there is plenty of room again; cheap when it is there."""
+        """Take back as much of the ballast as there is room for; cheap when it is there."""
         try:
-            missing = [path for path in map(str, range(_FILES)) if not self._is_whole(path)]
-            if missing and self._has_plenty():
-                self._paths.ballast.mkdir(exist_ok=True)
-                for name in missing:
+            self._paths.ballast.mkdir(exist_ok=True)
+            for name in map(str, range(_FILES)):
+                if not self._is_whole(name):
                     self._fill(name)
         except OSError as error:
-            log.warning("No room is kept for deletions on a full disk: %s", error)
+            if error.errno not in FULL:  # Else said already, and taken back later.
+                log.warning("No room is kept for deletions on a full disk: %s", error)
 
     def _is_whole(self, name: str) -> bool:
         try:
             return os.stat(self._paths.ballast / name).st_size == _FILE_BYTES
         except FileNotFoundError:
             return False
-
-    def _has_plenty(self) -> bool:
-        free = os.statvfs(self._paths.data)
-        enough_files = not free.f_files or free.f_favail >= _PLENTY_FILES
-        return enough_files and free.f_bavail * free.f_frsize >= _PLENTY_BYTES
 
     def _fill(self, name: str) -> None:
         path = self._paths.ballast / name
