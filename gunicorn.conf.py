@@ -6,6 +6,7 @@ reload (HUP) has to give them new code. So all that is needed of Pages is asked 
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -114,8 +115,13 @@ def post_fork(server, worker):
         signal.signal(number, lambda *_: os._exit(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     from pages.config import pin
+    from pages.patience import be_patient
 
     pin(_settings)
+    be_patient(worker)
+    # Each connection takes one, and the usual 1,024 are as few as gunicorn's own limit of connections.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most > 0 else 65536, most))
     # In this process only: it is the master that ends a stop after graceful_timeout.
     worker.cfg.set("graceful_timeout", _RELOAD_SECONDS)
 

@@ -14,13 +14,14 @@ The layers; a module imports from those below it or beside it, never from above 
     services  nginx
     recovery  upkeep
     publish   backups
-    versions
+    versions  quotas
     trees     staging   roots   registry   database
     history   public    precompress
-    work      throttle
+    work      space    throttle
     tally
     blocks
     archive   packing   files   paths   config   passwords   media_types   plain_pages
     model     hosts     line    gzips
+    patience
     errors
 """

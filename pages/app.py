@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask
 
 from pages.config import Config
+from pages.errors import DataUnusable
 from pages.services import build_services
 from pages.web import auth, checkpoints, deploys, errors, front, journal, maintenance, requests, serving, sites, status
 from pages.web.proxies import TrustedProxies
@@ -29,7 +30,13 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
     if config.admin_pass == "admin" and config.host not in ("127.0.0.1", "::1", "localhost"):  # noqa: S105
         log.warning("The password is 'admin' and %s can be reached by others: set admin_pass", config.host)
     app.extensions["pages"] = build_services(config, afterwards or in_background())
-    app.extensions["pages"].recover()
+    try:
+        app.extensions["pages"].recover()
+    except DataUnusable as error:
+        # The master has found it usable at the start: a worker that comes later serves what is there.
+        if not app.extensions["pages"].paths.registry.is_dir():
+            raise
+        log.error("%s What is there is served.", error)
 
     app.before_request(auth.guard)
     app.after_request(journal.note_change)
@@ -48,6 +55,8 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
 
 def set_up_logging() -> None:
     """Send the log to standard error, one line an event, beside gunicorn's own."""
+    # A line that cannot be written is lost, and not told about in twenty more: the log may be on a full disk.
+    logging.raiseExceptions = False
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"))
     logger = logging.getLogger("pages")

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _OTHER_VARIABLES = {"PAGES_CONFIG", "PAGES_MASTER_PID"}
 
 
+_QUOTAS = ("quota_sites", "quota_bytes", "quota_checkpoints")
 _MAX_SOCKET_PATH = 100  # The kernel's limit is 107 bytes.
 _DATA, _BACKUPS = Path("data"), Path("backups")
 
@@ -66,12 +67,18 @@ class Config:
     lock_timeout: float = _setting("limits", 30.0)
     max_failed_logins: int = _setting("limits", 10)
     failed_login_window: float = _setting("limits", 60.0)
+    min_free_bytes: int = _setting("limits", 64 * 1024 * 1024)
+    min_upload_rate: int = _setting("limits", 1024)
+    quota_sites: int = _setting("limits", 0)
+    quota_bytes: int = _setting("limits", 0)
+    quota_checkpoints: int = _setting("limits", 0)
     database_url: str = _setting("backup", "", env="DATABASE_URL")
     backup_dir: Path = _setting("backup", _BACKUPS)
     backup_keep: int = _setting("backup", 10)
     backup_timeout: float = _setting("backup", 3600.0)
     pg_dump_path: str = _setting("backup", "")
     users: Mapping[str, str] = field(default_factory=dict)
+    user_quotas: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def socket(self) -> Path | None:
@@ -106,12 +113,12 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     path = Path(named or "config.toml").absolute()
     if named and not path.is_file():
         raise ConfigError(f"PAGES_CONFIG names {path}, which is not a file.")
-    values, users = _from_file(path) if path.is_file() else ({}, {})
+    values, users, quotas = _from_file(path) if path.is_file() else ({}, {}, {})
     values.update(_from_environment(environ))
     for key in ("data_dir", "backup_dir"):
         values[key] = Path(os.path.normpath(path.parent / values.get(key, _SETTINGS[key].default)))
     values["admin_hosts"] = tuple(map(_canonical_host, values.get("admin_hosts", ())))
-    config = Config(**values, users=users)
+    config = Config(**values, users=users, user_quotas=quotas)
     _check(config)
     return config
 
@@ -146,7 +153,7 @@ def config_in_force() -> Config:
     return _pinned or load_config()
 
 
-def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, str], dict[str, dict[str, int]]]:
     try:
         # "utf-8-sig": Windows' editors put a byte order mark first.
         text = path.read_text(encoding="utf-8-sig")
@@ -157,7 +164,9 @@ def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     # The document is the toml package's; it guesses where a bracket is missing, and not always right.
     if document != strict:
         raise ConfigError(f"{path} is not valid TOML: two readers read it differently; write it plainly.")
-    users = _users(document.pop("users", {}))
+    tables = document.pop("users", {})
+    quotas = _user_quotas(tables)
+    users = _users(tables)
     values: dict[str, Any] = {}
     for section, table in document.items():
         if section not in _SECTIONS:
@@ -171,7 +180,24 @@ def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
             if key not in _SETTINGS or _SETTINGS[key].metadata["section"] != section:
                 raise ConfigError(f"{path.name}: unknown key {key!r} in [{section}].")
             values[key] = _typed(key, value, f"{path.name}: {key}")
-    return values, users
+    return values, users, quotas
+
+
+def _user_quotas(tables: Any) -> dict[str, dict[str, int]]:
+    """The quotas of ``[users.NAME]`` tables, taken out of them."""
+    quotas = {}
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        if isinstance(table, dict):
+            own = {key: table.pop(key) for key in _QUOTAS if key in table}
+            for key, value in own.items():
+                _check_quota(f"users.{name}: {key}", _typed(key, value, f"users.{name}: {key}"))
+            quotas[name] = own
+    return {name: own for name, own in quotas.items() if own}
+
+
+def _check_quota(key: str, value: int) -> None:
+    if value < 0:
+        raise ConfigError(f"{key} must not be negative; 0 is no limit.")
 
 
 def _users(tables: Any) -> dict[str, str]:
@@ -184,7 +210,7 @@ def _users(tables: Any) -> dict[str, str]:
                 f"users.{name}: a tenant's name is 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit."
             )
         if not isinstance(table, dict) or set(table) != {"pass"}:
-            raise ConfigError(f"users.{name} needs exactly one key, pass.")
+            raise ConfigError(f"users.{name} needs exactly one key, pass, beside its quotas.")
         if not isinstance(table["pass"], str) or not table["pass"]:
             raise ConfigError(f"users.{name}: pass must be a string that is not empty.")
         users[name] = table["pass"]
@@ -258,6 +284,10 @@ def _check(config: Config) -> None:
     _require(config.admin_pass, "admin_pass", "must not be empty")
     for key in ("workers", "threads", "max_upload_bytes", "max_unpacked_bytes", "max_files", "backup_keep"):
         _require(getattr(config, key) >= 1, key, "must be at least 1")
+    for key in _QUOTAS:
+        _check_quota(f"{key} (or {env_name(key)})", getattr(config, key))
+    for key in ("min_free_bytes", "min_upload_rate"):
+        _require(getattr(config, key) >= 0, key, "must not be negative; 0 turns it off")
     _require(config.warm_checkpoints >= 0, "warm_checkpoints", "must not be negative")
     _require(0 <= config.lock_timeout <= 3600, "lock_timeout", "must be from 0 to 3600 seconds")
     _require(0 <= config.max_failed_logins <= 1000, "max_failed_logins", "must be from 0 to 1000")

@@ -23,6 +23,10 @@ class ConfigError(PagesError):
     message = "configuration error"
 
 
+class DataUnusable(ConfigError):
+    """The data folder cannot be written now; what is in it may still be served."""
+
+
 class OperationFailed(PagesError):
     """A maintenance action that did not succeed; the sentence holds no secret."""
 
@@ -57,6 +61,13 @@ class TooManyFailures(PagesError):
 class Forbidden(PagesError):
     status = 403
     message = "权限不足"
+
+
+class TooSlow(PagesError):
+    """A body that comes in more slowly than ``min_upload_rate``."""
+
+    status = 408
+    message = "请求体接收过慢，已中止"
 
 
 class CrossSiteRequest(PagesError):
@@ -130,6 +141,29 @@ class TooLarge(PagesError):
 class StorageFull(PagesError):
     status = 507
     message = "存储空间不足，请清理后重试"
+
+
+class StorageReadOnly(PagesError):
+    """The disk takes no writes at all; what is there goes on being served."""
+
+    status = 503
+    message = "存储当前为只读，暂时无法修改"
+
+
+class Overloaded(PagesError):
+    """The process has as many files open as it may."""
+
+    status = 503
+    message = "服务繁忙，请稍后重试"
+
+
+class QuotaExceeded(PagesError):
+    """More than a tenant may keep; ``detail`` names the quota, its limit, and the use."""
+
+    status = 403
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"超出配额: {detail}")
 
 
 class CheckpointNotFound(PagesError):

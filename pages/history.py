@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -85,6 +86,24 @@ class Histories:
         except (OSError, msgspec.MsgspecError):
             return None
 
+    def archived_bytes(self, site: Site) -> int:
+        """What all archives of a site take together, in bytes; told without reading its metadata."""
+        try:
+            with os.scandir(self._paths.archives(site.username, site.id)) as listing:
+                return sum(entry.stat(follow_symlinks=False).st_size for entry in listing)
+        except FileNotFoundError:
+            return 0
+
+    def unpacked_bytes(self, site: Site, checkpoint_id: str | None) -> int:
+        """What a checkpoint's files take unpacked, in bytes; 0 for none, and where its manifest is lost."""
+        if checkpoint_id is None:
+            return 0
+        path = self._paths.manifest(site.username, site.id, checkpoint_id)
+        with suppress(OSError):
+            status = os.stat(path)
+            return _unpacked_bytes(str(path), status.st_ino, status.st_ctime_ns, status.st_size)
+        return 0
+
     def is_large(self, site: Site, checkpoint_id: str) -> bool:
         """Has a checkpoint so many files that looking at each would be felt? Told without reading its manifest."""
         try:
@@ -106,6 +125,16 @@ class Histories:
         for folder in (self._paths.archives(site.username, site.id), self._paths.manifests(site.username, site.id)):
             with suppress(FileNotFoundError):
                 files.fsync_folder(folder)
+
+
+@lru_cache(maxsize=10_000)
+def _unpacked_bytes(path: str, *_identity: int) -> int:
+    """The sum of the sizes in a manifest; read once for each file that ever stood there."""
+    try:
+        files = msgspec.json.decode(Path(path).read_bytes(), type=Manifest).files
+    except msgspec.MsgspecError:
+        return 0
+    return sum(size for size, _, _ in files.values())
 
 
 def _check(history: History, site: Site) -> None:

@@ -16,6 +16,7 @@ FOLDERS = (
     "cache",
     "work",
     "locks",
+    "ballast",
 )
 
 # What stands in the folder of an unpacked version; no site can have the second for its id.
@@ -41,6 +42,7 @@ class Paths:
         self.restart_lock = data_dir / "locks" / "restart"
         self.encodings = data_dir / "cache" / "encodings"
         self.failed_logins = data_dir / "failed-logins"
+        self.ballast = data_dir / "ballast"
 
     def record(self, username: str, site_id: str) -> Path:
         """The site's record: the registry is one such file a site."""
@@ -111,3 +113,6 @@ class Paths:
 
     def site_lock(self, username: str, site_id: str) -> Path:
         return self.data / "locks" / "sites" / username / site_id
+
+    def quota_lock(self, username: str) -> Path:
+        return self.data / "locks" / "quotas" / username

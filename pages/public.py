@@ -7,6 +7,7 @@ its link a site is served by the application: hiding first and showing last is a
 
 import logging
 import os
+from pathlib import Path
 
 from pages import files
 from pages.model import Site
@@ -34,12 +35,24 @@ class PublicLinks:
         target = self._paths.public_target(site.username, site.id)
         return self._target(site.domain) == (target if is_public(site) else None)
 
-    def show(self, work: Work, site: Site) -> None:
-        """Let nginx serve a public site from now on; nothing for another one."""
-        if is_public(site) and not self.is_right(site):
-            files.make_folders(self._paths.public)
-            link = work.symlink(self._paths.public_target(site.username, site.id))
+    def prepare(self, work: Work, site: Site) -> Path | None:
+        """The link that ``show`` will put in place, if it will: all that it needs room on the disk for."""
+        if not is_public(site):
+            return None
+        files.make_folders(self._paths.public)
+        return work.symlink(self._paths.public_target(site.username, site.id))
+
+    def show(self, work: Work, site: Site, link: Path | None) -> None:
+        """Let nginx serve a public site from now on, by the link that was prepared; nothing for another one."""
+        if link is not None and not self.is_right(site):
             work.put_link(link, self._paths.public_link(site.domain))
+
+    def settle(self, work: Work, site: Site) -> None:
+        """Put the link of the site's domain right, whatever is there."""
+        if not self.is_right(site):
+            link = self.prepare(work, site)
+            self.hide(work, site.domain)
+            self.show(work, site, link)
 
     def hide(self, work: Work, domain: str) -> None:
         """Have the application answer for a domain from now on."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from pages.history import Histories, is_checkpoint_id
 from pages.model import Checkpoint, History, Site, is_name, timestamp
 from pages.packing import TarGz
 from pages.paths import Paths
+from pages.quotas import Quotas, within
 from pages.registry import Registry
 from pages.roots import entries_of, mtimes_below
+from pages.space import Space
 from pages.staging import Staging, below, keep
 from pages.trees import Trees
 from pages.versions import Versions
@@ -65,6 +68,8 @@ class Publisher:
         trees: Trees,
         versions: Versions,
         limits: Limits,
+        quotas: Quotas,
+        space: Space,
     ) -> None:
         self._paths = paths
         self._workshop = workshop
@@ -73,6 +78,8 @@ class Publisher:
         self._trees = trees
         self._versions = versions
         self._limits = limits
+        self._quotas = quotas
+        self._space = space
 
     # --- Sites ------------------------------------------------------------------------------
 
@@ -81,6 +88,7 @@ class Publisher:
         site = Site(**fields, created_at=timestamp(now), updated_at=timestamp(now))
         with self._changing(site.username, site.id) as work, self._registry.locked():
             self._registry.check_free(site, reserved)
+            self._quotas.check_site(site.username)
             work.intend(_CREATE, durably=True)
             self._set_aside_versions(work, site.username, site.id)
             self._make_ready(work, site)
@@ -95,6 +103,9 @@ class Publisher:
 
     def delete(self, username: str, site_id: str) -> None:
         """Take a site away with its root, checkpoints and domain: ``SiteNotFound``."""
+        self._space.for_deleting(partial(self._delete, username, site_id))
+
+    def _delete(self, username: str, site_id: str) -> None:
         with self._changing(username, site_id) as work, self._registry.locked():
             work.intend(_DELETE, durably=True)
             self._registry.remove(work, username, site_id)
@@ -114,8 +125,9 @@ class Publisher:
         with (
             self._workshop.work() as work,
             open(upload, "rb", buffering=_UPLOAD_BUFFER_BYTES) as file,
-            closing(read_archive(file, kind, self._limits, plainness)) as entries,
+            closing(read_archive(file, kind, self._limits, plainness)) as found,
         ):
+            entries = self._watched(site, found)
             if kind == "tar.gz" and not root:
                 staging, archive = self._stage_or_keep(work, entries, now, upload, plainness)
             else:
@@ -138,7 +150,7 @@ class Publisher:
         with self._locked_site(site) as work:
             root = self._trees.live(site)
             warnings: list[str] = []
-            staging, archive = self._stage(work, entries_of(root, warnings) if root else (), now)
+            staging, archive = self._stage(work, self._watched(site, entries_of(root, warnings)) if root else (), now)
             if not staging.files:
                 raise EmptySite()
             checkpoint = self._commit(work, site, staging, archive, now, "", "manual", description or "手动创建")
@@ -158,6 +170,9 @@ class Publisher:
 
     def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
         """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one."""
+        self._space.for_deleting(partial(self._delete_checkpoint, site, checkpoint_id, now))
+
+    def _delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
         with self._locked_site(site) as work:
             before = self._histories.read(site)
             history.checkpoint_in(before, checkpoint_id)
@@ -268,6 +283,10 @@ class Publisher:
         if root is None or not root.is_dir():
             self._trees.make_initial(work, site)
 
+    def _watched(self, site: Site, entries: Iterable[Entry]) -> Iterable[Entry]:
+        """The same entries, while there is room for them: on the disk and in the tenant's quota."""
+        return within(entries, self._space.watch(), self._quotas.watch(site))
+
     def _stage(self, work: Work, entries: Iterable[Entry], now: datetime) -> tuple[Staging, Path]:
         """Make a tree and an archive of the entries in one pass."""
         archive = work.path / "archive"
@@ -303,6 +322,22 @@ class Publisher:
     ) -> Checkpoint:
         """Make a staged tree and archive the site's newest checkpoint, and live."""
         before = self._histories.read(site)
+        size = archive.stat().st_size + sum(size for size, _, _ in staging.files.values())
+        with self._quotas.room_for(site, before, size):
+            return self._put_in_place(work, site, before, staging, archive, now, file_name, source, description)
+
+    def _put_in_place(
+        self,
+        work: Work,
+        site: Site,
+        before: History,
+        staging: Staging,
+        archive: Path,
+        now: datetime,
+        file_name: str,
+        source: str,
+        description: str,
+    ) -> Checkpoint:
         time = history.next_time(before, self._after_root(site, before, now), site.updated_at)
         manifest = staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
         checkpoint_id = history.new_checkpoint_id(time, manifest.digest)

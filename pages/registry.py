@@ -135,10 +135,12 @@ class Registry:
 
     def add(self, work: Work, site: Site) -> None:
         """Register a new site that ``check_free`` has let pass; it is served from here on."""
+        # All that needs room on the disk comes first: a full one must not leave half of it done.
+        record, link = work.prepare(_encoded(site)), self._public.prepare(work, site)
         with self._putting_right(work, site.username, site.id, site.domain):
             self._claim(work, site)
-            work.write(self._paths.record(site.username, site.id), _encoded(site))
-            self._public.show(work, site)
+            work.move(record, self._paths.record(site.username, site.id))
+            self._public.show(work, site, link)
 
     def restore(self, work: Work, username: str, site_id: str, record: bytes) -> None:
         """Put a record from a backup in place as it is; ``sync`` makes its domain known."""
@@ -150,16 +152,17 @@ class Registry:
         if not changes:
             return before
         site = msgspec.structs.replace(before, **changes, updated_at=timestamp(now))
+        record, link = work.prepare(_encoded(site)), self._public.prepare(work, site)  # As in add.
         with self._putting_right(work, username, site_id, before.domain, site.domain):
             if site.domain != before.domain:
                 self._claim(work, site)
             if site.domain != before.domain or not is_public(site):
                 # Before the record: nginx must not serve what the record does not allow any more.
                 self._public.hide(work, before.domain)
-            work.write(self._paths.record(username, site_id), _encoded(site))
+            work.move(record, self._paths.record(username, site_id))
             if site.domain != before.domain:
                 self._release(work, before.domain, username, site_id)
-            self._public.show(work, site)
+            self._public.show(work, site, link)
         return site
 
     def remove(self, work: Work, username: str, site_id: str) -> None:
@@ -216,10 +219,8 @@ class Registry:
         if not self._public.is_right(site):
             with self.locked():
                 site = self._read(site.username, site.id)
-                if self._linked(site.domain) != (site.username, site.id):
-                    return
-                self._public.hide(work, site.domain)
-                self._public.show(work, site)
+                if self._linked(site.domain) == (site.username, site.id):
+                    self._public.settle(work, site)
 
     def _may_be_public(self, domain: str) -> bool:
         try:
@@ -244,9 +245,8 @@ class Registry:
                         self._public.hide(work, domain)
                         self._release(work, domain, username, site_id)
                 site = self._read(username, site_id)
-                if self._linked(site.domain) == (username, site_id) and not self._public.is_right(site):
-                    self._public.hide(work, site.domain)
-                    self._public.show(work, site)
+                if self._linked(site.domain) == (username, site_id):
+                    self._public.settle(work, site)
             raise
 
     def _claim(self, work: Work, site: Site) -> None:
@@ -330,10 +330,13 @@ class Registry:
             return site_from_record(Path(path).read_bytes(), username, site_id)
         except FileNotFoundError:
             raise SiteNotFound() from None
-        except (OSError, ValueError) as error:
-            reason = error.strerror or "无法读取" if isinstance(error, OSError) else str(error)
-            log.error("The record %s cannot be read: %s", path, reason)
-            return SiteBroken(reason)
+        except OSError as error:
+            # Not remembered: too many open files, or a disk that does not answer, may pass.
+            log.error("The record %s cannot be read: %s", path, error.strerror)
+            raise SiteBroken(error.strerror or "无法读取") from None
+        except ValueError as error:
+            log.error("The record %s cannot be read: %s", path, error)
+            return SiteBroken(str(error))
 
     def _problem(self, username: str, site_id: str, reason: str) -> Problem:
         path = self._paths.record(username, site_id).relative_to(self._paths.data)

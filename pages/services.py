@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
-from pages.errors import ConfigError, PagesError
+from pages.errors import ConfigError, DataUnusable, PagesError
 from pages.history import Histories
 from pages.model import now
 from pages.paths import Paths
 from pages.precompress import Precompressor
 from pages.publish import Publisher
+from pages.quotas import KINDS, Quotas
 from pages.recovery import recover
 from pages.registry import Problem, Registry
+from pages.space import Space
 from pages.throttle import Throttle
 from pages.trees import Trees
 from pages.upkeep import Upkeep
@@ -36,17 +38,26 @@ class Services:
     publisher: Publisher
     upkeep: Upkeep
     throttle: Throttle
+    quotas: Quotas
+    space: Space
 
     def recover(self) -> None:
-        """Finish or clear what a crash left; creates an empty data folder."""
+        """Finish or clear what a crash left; creates an empty data folder. ``ConfigError``, ``DataUnusable``."""
         try:
             self.paths.data.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"data_dir: {self.paths.data} cannot be used: {error.strerror}.") from None
-        recover(self.paths, self.workshop, self.publisher, now())
+        try:
+            # What a crash left may be what the disk is full of.
+            self.space.for_deleting(lambda: recover(self.paths, self.workshop, self.publisher, now()))
+        except OSError as error:
+            raise DataUnusable(f"data_dir: {error.filename} cannot be written: {error.strerror}.") from error
 
     def reload(self) -> list[Problem]:
         """Put what was changed by hand in force: domains, and the roots of new or restored records."""
+        return self.space.for_deleting(self._reload)
+
+    def _reload(self) -> list[Problem]:
         with self.workshop.work() as work:
             problems = self.registry.sync(work)
         for site in self.registry.sites(self.registry.names()):
@@ -63,6 +74,7 @@ class Services:
                 work.new_path().write_bytes(b"ok")
         except OSError as error:
             return f"数据目录不可写: {error.strerror}"
+        self.space.refill()
         return None
 
 
@@ -75,7 +87,10 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     trees = Trees(paths, config.warm_checkpoints)
     limits = Limits(config.max_files, config.max_unpacked_bytes)
     versions = Versions(paths, workshop, registry, histories, trees, Precompressor(config.precompress))
-    publisher = Publisher(paths, workshop, registry, histories, trees, versions, limits)
-    upkeep = Upkeep(config, paths, workshop, publisher, Backups(config, paths, registry))
+    space = Space(paths, config.min_free_bytes)
+    defaults = {kind: getattr(config, kind) for kind in KINDS}
+    quotas = Quotas(paths, registry, histories, defaults, config.user_quotas, config.lock_timeout)
+    publisher = Publisher(paths, workshop, registry, histories, trees, versions, limits, quotas, space)
+    upkeep = Upkeep(config, paths, workshop, publisher, Backups(config, paths, registry), space)
     throttle = Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window)
-    return Services(config, paths, workshop, registry, histories, trees, publisher, upkeep, throttle)
+    return Services(config, paths, workshop, registry, histories, trees, publisher, upkeep, throttle, quotas, space)

@@ -15,6 +15,7 @@ from pages.errors import ConfigError, OperationFailed
 from pages.model import now
 from pages.paths import Paths
 from pages.publish import Publisher
+from pages.space import Space
 from pages.work import Workshop
 
 log = logging.getLogger(__name__)
@@ -26,16 +27,26 @@ class Upkeep:
     """Maintenance of one installation; each action is logged by the caller with who asked."""
 
     def __init__(
-        self, config: Config, paths: Paths, workshop: Workshop, publisher: Publisher, backups: Backups
+        self,
+        config: Config,
+        paths: Paths,
+        workshop: Workshop,
+        publisher: Publisher,
+        backups: Backups,
+        space: Space,
     ) -> None:
         self._config = config
         self._paths = paths
         self._workshop = workshop
         self._publisher = publisher
         self._backups = backups
+        self._space = space
 
     def clear_cache(self) -> None:
         """Remove everything under ``cache/`` and older unpacked versions; every site goes on being served."""
+        self._space.for_deleting(self._clear_cache)
+
+    def _clear_cache(self) -> None:
         self._paths.cache.mkdir(exist_ok=True)
         with self._workshop.work() as work:
             for name in os.listdir(self._paths.cache):

@@ -67,13 +67,17 @@ class Work:
 
     def write(self, destination: Path, data: bytes, mode: int = 0o644) -> None:
         """Replace ``destination`` by ``data``, durably: readers see the old file or the new one."""
+        self.move(self.prepare(data, mode), destination)
+
+    def prepare(self, data: bytes, mode: int = 0o644) -> Path:
+        """A new file of ``data`` in the work folder, on disk, for ``move``: all that a write needs room for."""
         temporary = self.new_path()
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-        self.move(temporary, destination)
+        return temporary
 
     def move(self, source: Path, destination: Path) -> None:
         """Rename into place and make the new name durable; ``source`` must be on disk already."""

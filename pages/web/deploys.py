@@ -1,14 +1,14 @@
 """Admin API, call 8: an archive in, a live site out."""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from pages.archive import archive_kind
 from pages.archive.names import judged_path
 from pages.errors import BadArchive, InvalidField
 from pages.model import now
-from pages.web.context import config, services
+from pages.web.context import config, services, user
 from pages.web.replies import success, with_warnings
-from pages.web.requests import receive_upload
+from pages.web.requests import FORM_OVERHEAD_BYTES, receive_upload
 from pages.web.sites import require_own
 
 blueprint = Blueprint("deploys", __name__, url_prefix="/_api/sites/<username>/<site_id>/deploy")
@@ -16,8 +16,10 @@ blueprint = Blueprint("deploys", __name__, url_prefix="/_api/sites/<username>/<s
 
 @blueprint.post("", provide_automatic_options=False)
 def deploy(username: str, site_id: str) -> Response:
+    if user().may_act_for(username):  # Else nothing is told of its quota, and the refusal comes below.
+        _check_room(username, site_id, request.content_length or 0)
     with services().workshop.work() as work:
-        upload, file_name, root = receive_upload(work, config().max_upload_bytes)
+        upload, file_name, root = receive_upload(work, config().max_upload_bytes, services().space.watch())
         archive_kind(file_name)
         root = _judged_root(root)
         require_own(username)
@@ -25,6 +27,14 @@ def deploy(username: str, site_id: str) -> Response:
         published = services().publisher.deploy(site, upload, file_name, root, now())
     data = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
     return success(with_warnings(data, published.warnings), "站点已部署")
+
+
+def _check_room(username: str, site_id: str, size: int) -> None:
+    """Refuse what cannot fit before any of it is received: ``StorageFull``, ``QuotaExceeded``."""
+    if size > config().max_upload_bytes + FORM_OVERHEAD_BYTES:
+        return  # Told as what it is.
+    services().space.require(2 * size)  # It lies there packed, and then unpacked as well.
+    services().quotas.check_upload(username, site_id, max(0, size - FORM_OVERHEAD_BYTES))
 
 
 def _judged_root(untrusted_root: str) -> str:

@@ -7,7 +7,9 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
-from pages.errors import Broken, PagesError, StorageFull, TooManyFailures
+from pages.errors import Broken, Overloaded, PagesError, StorageFull, StorageReadOnly, TooManyFailures, TooSlow
+from pages.patience import ClientTooSlow
+from pages.space import FULL
 from pages.web.auth import is_maintenance, is_visitor
 from pages.web.replies import failure, maintenance_failure, method_not_allowed_page, not_found_page, page
 
@@ -20,7 +22,13 @@ _MESSAGES = {
     413: "请求体过大",
     415: "请求的 Content-Type 必须是 application/json",
 }
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What the system has run out of, or may not do: told in one line each, however often it happens.
+_KNOWN_CAUSES: dict[int, type[PagesError]] = {
+    **dict.fromkeys(FULL, StorageFull),
+    errno.EROFS: StorageReadOnly,
+    errno.EMFILE: Overloaded,
+    errno.ENFILE: Overloaded,
+}
 
 
 def register(app: Flask) -> None:
@@ -52,9 +60,13 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if isinstance(error, OSError) and error.errno in _KNOWN_CAUSES:
         log.error("%s %s: %s", request.method, request.path, error)
-        return _known(StorageFull())
+        return _known(_KNOWN_CAUSES[error.errno]())
+    if isinstance(error, ClientTooSlow):
+        return _known(TooSlow())
+    if isinstance(error, ConnectionError):  # The client has gone; nobody reads this.
+        return _answer(_MESSAGES[400], 400)
     if type(error).__module__ == "gunicorn.http.errors":  # While the body was read: a bad chunk, a cut.
         return _answer(_MESSAGES[400], 400)
     log.exception("%s %s failed", request.method, request.path)
@@ -65,6 +77,8 @@ def _unexpected(error: Exception) -> Response:
 
 def _answer(message: str, status: int) -> Response:
     if is_maintenance():
+        if status > 500:  # The seed knows one shape for all that fails.
+            return maintenance_failure("操作失败", 500, message)
         return maintenance_failure("权限不足" if status == 403 else message, status)
     if is_visitor():
         return page(status, message)

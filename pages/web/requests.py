@@ -14,14 +14,18 @@ from flask import Request, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from pages.errors import BadRequest, FileMissing, TooLarge
+from pages.patience import WINDOW_SECONDS, PatientSocket
+from pages.web.context import config
 from pages.work import Work
 
 MAX_JSON_BYTES = 1024 * 1024
 # What a multipart form needs beside the file: boundaries, part headers, the text fields.
-_FORM_OVERHEAD_BYTES = 1024 * 1024
+FORM_OVERHEAD_BYTES = 1024 * 1024
 _MAX_FILE_NAME = 255
 _DRAIN_SECONDS = 10.0
 _DRAIN_PAUSE_SECONDS = 1.0
+_DRAIN_RATE = 64 * 1024
+_NO_LIMIT_SECONDS = 1_000_000.0
 
 
 class PagesRequest(Request):
@@ -49,8 +53,9 @@ class PagesRequest(Request):
 class _LimitedFile(io.FileIO):
     """An upload on the data disk; ``TooLarge`` as soon as it is more than ``limit`` bytes."""
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, watch: Callable[[int, int], None]) -> None:
         super().__init__(path, "x+b")
+        self._watch = watch
         self._left = limit
         self._limit = limit
 
@@ -58,8 +63,9 @@ class _LimitedFile(io.FileIO):
         self._left -= len(data)
         if self._left < 0:
             raise _upload_too_large(self._limit)
+        self._watch(self._limit - self._left, 0)
         rest = memoryview(data)
-        while rest:  # The system may take a part: a disk that is nearly full, or a signal.
+        while rest:  # The system may take a part: a disk that is nearly full, or a signal; the next one says why.
             rest = rest[super().write(rest) or 0 :]
         return len(data)
 
@@ -70,6 +76,7 @@ def json_object(optional: bool = False) -> dict[str, Any]:
     Raises ``UnsupportedMediaType`` unless the body is declared JSON (a form that a browser sends
     across sites cannot be), ``BadRequest`` when it is none, ``TooLarge`` over 1 MiB.
     """
+    _expect_body()
     request.max_content_length = MAX_JSON_BYTES + 1  # A chunked body is cut there, silently.
     try:
         data = request.get_data(cache=False)
@@ -90,15 +97,18 @@ def json_object(optional: bool = False) -> dict[str, Any]:
     return body
 
 
-def receive_upload(work: Work, max_bytes: int) -> tuple[Path, str, str]:
+def receive_upload(work: Work, max_bytes: int, watch: Callable[[int, int], None]) -> tuple[Path, str, str]:
     """Stream a deploy's form to the data disk: (the file, its cleaned name, the ``root`` field).
+
+    ``watch`` is told how many bytes have come, and stops it where there is no room (see ``Space.watch``).
 
     Raises ``FileMissing``, ``BadRequest`` for more than one file or an unknown field, ``TooLarge``.
     """
+    _expect_body()
     path = work.path / "upload"
     incoming = cast(PagesRequest, request)
-    incoming.new_upload = lambda: _LimitedFile(path if not path.exists() else work.new_path(), max_bytes)
-    incoming.max_content_length = max_bytes + _FORM_OVERHEAD_BYTES
+    incoming.new_upload = lambda: _LimitedFile(path if not path.exists() else work.new_path(), max_bytes, watch)
+    incoming.max_content_length = max_bytes + FORM_OVERHEAD_BYTES
     try:
         files = request.files.getlist("file")
     except RequestEntityTooLarge:
@@ -116,6 +126,14 @@ def receive_upload(work: Work, max_bytes: int) -> tuple[Path, str, str]:
     return path, _clean_file_name(files[0].filename), request.form.get("root", "")
 
 
+def _expect_body() -> None:
+    """From here on the client is waited for at ``min_upload_rate``, where gunicorn has no nginx before it or has."""
+    connection = request.environ.get("gunicorn.socket")
+    if isinstance(connection, PatientSocket):
+        rate = config().min_upload_rate
+        connection.expect(WINDOW_SECONDS if rate else _NO_LIMIT_SECONDS, rate)
+
+
 def drain(response: Response) -> Response:
     """Read what no view has read of a request's body, for some seconds at most.
 
@@ -125,6 +143,8 @@ def drain(response: Response) -> Response:
         connection = request.environ.get("gunicorn.socket")
         if connection is not None:
             connection.settimeout(_DRAIN_PAUSE_SECONDS)
+        if isinstance(connection, PatientSocket):
+            connection.expect(_DRAIN_PAUSE_SECONDS, _DRAIN_RATE)
         # Whatever goes wrong: the body is malformed, cut short or never comes. Nobody wants it.
         with suppress(Exception):
             _discard(request.environ["wsgi.input"], time.monotonic() + _DRAIN_SECONDS)

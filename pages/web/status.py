@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from typing import Any
+
 from flask import Blueprint, Response
 
 from pages.model import now, timestamp
@@ -30,7 +32,10 @@ def health() -> Response:
     if reason:
         return failure(reason, 503, {"status": "unhealthy", "timestamp": timestamp(now())})
     count = services().registry.enabled_count(None if user().is_admin else user().name)
-    data = {"status": "healthy", "sites_count": count, "timestamp": timestamp(now())}
+    data: dict[str, Any] = {"status": "healthy", "sites_count": count, "timestamp": timestamp(now())}
+    if not user().is_admin:
+        quotas = services().quotas
+        data |= {"usage": quotas.usage(user().name), "quota": quotas.limits(user().name)}
     return success(data)
 
 
