@@ -2,20 +2,24 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
 from pages.errors import ConfigError, PagesError
+from pages.full_backup import FullBackups
+from pages.full_restore import FullRestore
 from pages.history import Histories
 from pages.model import now
 from pages.paths import Paths
 from pages.precompress import Precompressor
 from pages.publish import Publisher
-from pages.recovery import recover
+from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
 from pages.trees import Trees
 from pages.upkeep import Upkeep
+from pages.verify import Verifier
 from pages.versions import Versions
 from pages.work import Afterwards, Workshop, run_now
 
@@ -34,6 +38,9 @@ class Services:
     trees: Trees
     publisher: Publisher
     upkeep: Upkeep
+    verifier: Verifier
+    full_backups: FullBackups
+    full_restore: FullRestore
 
     def recover(self) -> None:
         """Finish or clear what a crash left; creates an empty data folder."""
@@ -74,5 +81,22 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     limits = Limits(config.max_files, config.max_unpacked_bytes)
     versions = Versions(paths, workshop, registry, histories, trees, Precompressor(config.precompress))
     publisher = Publisher(paths, workshop, registry, histories, trees, versions, limits)
-    upkeep = Upkeep(config, paths, workshop, publisher, Backups(config, paths, registry))
-    return Services(config, paths, workshop, registry, histories, trees, publisher, upkeep)
+    backups = Backups(config, paths, registry)
+    upkeep = Upkeep(config, paths, workshop, publisher, backups)
+    finish = partial(finish_abandoned, paths, workshop, publisher)
+    verifier = Verifier(paths, workshop, registry, histories, trees, versions, backups, finish)
+    full_backups = FullBackups(config, paths, workshop, registry, histories, trees)
+    full_restore = FullRestore(paths, workshop, registry, trees, finish)
+    return Services(
+        config,
+        paths,
+        workshop,
+        registry,
+        histories,
+        trees,
+        publisher,
+        upkeep,
+        verifier,
+        full_backups,
+        full_restore,
+    )
