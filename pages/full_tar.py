@@ -138,7 +138,7 @@ def read(source: Path) -> Iterator[tuple[Member, Saved | None]]:
         with open(source, "rb") as file, open(source, "rb") as raw, tarfile.open(fileobj=file, mode="r:") as tar:
             yield from _Reader(tar, raw).members()
     except (tarfile.TarError, ValueError, ArithmeticError, EOFError, RecursionError, msgspec.MsgspecError) as error:
-        raise OperationFailed(f"{source.name} is not a whole full backup: {error}") from None
+        raise _refusal(error) from None
 
 
 class _Reader:
@@ -151,7 +151,7 @@ class _Reader:
         self._kept = b""
 
     def members(self) -> Iterator[tuple[Member, Saved | None]]:
-        """``ValueError`` for the first thing that is wrong."""
+        """``OperationFailed`` for the first thing that is wrong."""
         digest = manifest = b""
         while (info := self._tar.next()) is not None:
             _judge(info, self._seen)
@@ -171,7 +171,7 @@ class _Reader:
                     pass
             self._tar.members = []  # type: ignore[attr-defined]  # It would remember every one.
         if not digest or self._kept != digest:
-            raise ValueError("it is cut short or altered")
+            raise _refusal("it is cut short or altered")
         saved = self._judged(manifest)
         self._expect_end()
         yield Member(END, False, iter(())), saved
@@ -179,10 +179,10 @@ class _Reader:
     def _judged(self, manifest: bytes) -> Saved:
         saved = msgspec.json.decode(manifest, type=Saved)
         if (saved.format, saved.version) != (FORMAT, VERSION):
-            raise ValueError("it is of a version that this program does not know")
+            raise _refusal("it is of a version that this program does not know")
         found = {name: (file.size, file.sha256) for name, file in self._members.items() if name not in (MANIFEST, END)}
         if found != {name: (file.size, file.sha256) for name, file in saved.members.items()}:
-            raise ValueError("its members are not those of its manifest")
+            raise _refusal("its members are not those of its manifest")
         return saved
 
     def _chunks(self, info: tarfile.TarInfo, keep: bool = False) -> Iterator[bytes]:
@@ -190,7 +190,7 @@ class _Reader:
         while left:
             chunk = self._raw.read(min(left, _CHUNK_BYTES))
             if not chunk:
-                raise ValueError(f"it is cut short in {info.name}")
+                raise _refusal(f"it is cut short in {info.name}")
             left -= len(chunk)
             digest.update(chunk)
             self._digest.update(chunk)
@@ -203,35 +203,39 @@ class _Reader:
 
     def _expect(self, data: bytes, name: str) -> None:
         if self._raw.read(len(data)) != data:
-            raise ValueError(f"it is cut short or altered at {name}")
+            raise _refusal(f"it is cut short or altered at {name}")
         self._digest.update(data)
 
     def _expect_end(self) -> None:
         padding = 2 * tarfile.BLOCKSIZE
         padding += -(self._raw.tell() + padding) % tarfile.RECORDSIZE
         if self._raw.read(padding + 1) != bytes(padding):
-            raise ValueError("it is cut short or altered at its end")
+            raise _refusal("it is cut short or altered at its end")
 
 
 def _judge(info: tarfile.TarInfo, seen: set[str]) -> None:
-    """``ValueError`` for what no full backup holds."""
+    """``OperationFailed`` for what no full backup holds."""
     if info.name in seen:
-        raise ValueError(f"{info.name!r} comes twice")
+        raise _refusal(f"{info.name!r} comes twice")
     seen.add(info.name)
     if info.size < 0 or info.type not in (tarfile.REGTYPE, tarfile.DIRTYPE):
-        raise ValueError(f"{info.name!r} is no file or folder")
+        raise _refusal(f"{info.name!r} is no file or folder")
     if info.name in (HEADER, MANIFEST, END):
         return
     match = _ALLOWED.fullmatch(info.name)
     if match is None or (info.isdir() and not match["path"]):
-        raise ValueError(f"{info.name!r} does not belong into a backup")
+        raise _refusal(f"{info.name!r} does not belong into a backup")
     if match["path"]:
         try:
             is_contained = contained_path(match["path"]) == match["path"] and "\0" not in match["path"]
         except BadArchive:
             is_contained = False
         if not is_contained:
-            raise ValueError(f"{info.name!r} would lead out of its place")
+            raise _refusal(f"{info.name!r} would lead out of its place")
+
+
+def _refusal(reason: object) -> OperationFailed:
+    return OperationFailed(f"this is not a whole full backup: {reason}")
 
 
 def _header(name: str, size: int, second: int, is_folder: bool = False) -> bytes:
