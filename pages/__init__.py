@@ -6,16 +6,18 @@ docs/api.md tells it call by call.
 The layers; a module imports from those below it or beside it, never from above (a test holds it)::
 
     wsgi, cli
-    app
-    web.sites  web.deploys  web.checkpoints  web.status  web.maintenance  web.serving  web.errors
+    app  commands
+    web.sites  web.deploys  web.checkpoints  web.status  web.verify  web.maintenance  web.serving
+    web.errors
     web.journal  web.front  web.auth  web.requests  web.replies  web.context  web.proxies  web.conditions
     web.accel  web.whole_file
     web.lookup
+    drill
     services  nginx
-    recovery  upkeep
-    publish   backups
+    recovery  upkeep  verify
+    publish   backups   full_backup  full_restore
     versions  quotas
-    trees     staging   roots   registry   database
+    trees     staging   roots   registry   database  full_tar
     history   public    precompress
     work      space    throttle
     tally

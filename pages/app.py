@@ -8,7 +8,20 @@ from flask import Flask
 from pages.config import Config
 from pages.errors import DataUnusable
 from pages.services import build_services
-from pages.web import auth, checkpoints, deploys, errors, front, journal, maintenance, requests, serving, sites, status
+from pages.web import (
+    auth,
+    checkpoints,
+    deploys,
+    errors,
+    front,
+    journal,
+    maintenance,
+    requests,
+    serving,
+    sites,
+    status,
+    verify,
+)
 from pages.web.proxies import TrustedProxies
 from pages.work import Afterwards, in_background
 
@@ -43,7 +56,7 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
     app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
     errors.register(app)
-    for part in (sites, deploys, checkpoints, status, maintenance, serving):
+    for part in (sites, deploys, checkpoints, status, verify, maintenance, serving):
         app.register_blueprint(part.blueprint)
 
     wsgi_app: Any = serving.VisitorsFirst(app.wsgi_app, app.extensions["pages"])

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from pages import database, files
+from pages import database, files, full_tar
 from pages.config import Config
 from pages.errors import OperationFailed, SiteBusy
 from pages.history import Histories
@@ -27,7 +27,9 @@ from pages.work import Workshop
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"backup-[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z\.(?:sql|json)")
+_STAMP = r"backup-[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z"
+# The kinds are pruned apart: many small ones must not push out the few full ones.
+NAMES = re.compile(rf"{_STAMP}\.(?:sql|json)"), re.compile(rf"{_STAMP}\.full\.tar")
 REGISTRY_FORMAT = "pages-registry"
 
 
@@ -64,12 +66,40 @@ class Backups:
             extension = self._write(aside)
             with open(aside, "rb") as file:
                 os.fsync(file.fileno())
-            backup = _named(aside, folder, now, extension)
+            backup = give_name(aside, folder, now, extension)
             files.fsync_folder(folder)
         finally:
             aside.unlink(missing_ok=True)
-        self._prune(keep=backup)
+        prune(folder, NAMES[0], self._config.backup_keep, keep=backup)
+        self._clear_unfinished()
         return backup
+
+    def all(self) -> list[Path]:
+        """All backups of every kind, the oldest first."""
+        folder = self._config.backup_dir
+        names = os.listdir(folder) if folder.is_dir() else []
+        return [folder / name for name in sorted(names) if any(form.fullmatch(name) for form in NAMES)]
+
+    def check(self, backup: Path) -> str:
+        """Read a backup through and return its kind; ``OperationFailed`` when it is not whole."""
+        kind = kind_of(backup)
+        if kind == "full":
+            full_tar.check(backup)
+        elif kind == "registry":
+            _read_registry(backup)
+        elif kind == "tables":
+            database.check_export(backup)
+        else:
+            database.list_dump(backup, pg_restore=pg_restore_of(self._config), timeout=self._config.backup_timeout)
+        return kind
+
+    def set_aside(self, backup: Path) -> None:
+        """Move a backup that is not whole to where nobody takes it for one."""
+        folder = self._config.backup_dir / "quarantine"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        os.rename(backup, folder / backup.name)
+        files.fsync_folder(folder)
+        files.fsync_folder(backup.parent)
 
     def _write(self, aside: Path) -> str:
         url = self._config.database_url
@@ -105,19 +135,25 @@ class Backups:
         record = _json_or_text(self._paths.record(username, site_id))
         return _SavedSite(username, site_id, record, _json_or_text(self._paths.metadata(username, site_id)))
 
-    def _prune(self, keep: Path) -> None:
-        """Delete all but the newest backups, by the time in their names; other files are not ours."""
-        folder = self._config.backup_dir
-        backups = sorted((name for name in os.listdir(folder) if _NAME.fullmatch(name)), reverse=True)
-        for name in backups[self._config.backup_keep :]:
-            if name != keep.name:
-                with suppress(FileNotFoundError):  # Another backup is pruning as well.
-                    (folder / name).unlink()
-        for unfinished in folder.glob(".unfinished-*"):
+    def _clear_unfinished(self) -> None:
+        for unfinished in self._config.backup_dir.glob(".unfinished-*"):
             # What a crash left; one that is being written is younger than it may take.
             with suppress(FileNotFoundError):
                 if time.time() - unfinished.stat().st_mtime > self._config.backup_timeout:
                     unfinished.unlink()
+
+
+def pg_restore_of(config: Config) -> str:
+    """The program that reads dumps: beside the pg_dump of the settings, or on PATH."""
+    return str(Path(config.pg_dump_path).with_name("pg_restore")) if config.pg_dump_path else "pg_restore"
+
+
+def prune(folder: Path, form: re.Pattern[str], count: int, keep: Path) -> None:
+    """Delete all but the newest ``count`` backups of one kind, by the time in their names; no other file."""
+    for name in sorted(filter(form.fullmatch, os.listdir(folder)), reverse=True)[count:]:
+        if name != keep.name:
+            with suppress(FileNotFoundError):  # Another backup is pruning as well.
+                (folder / name).unlink()
 
 
 def restore_registry(source: Path, workshop: Workshop, registry: Registry, histories: Histories) -> int:
@@ -145,12 +181,14 @@ def restore_registry(source: Path, workshop: Workshop, registry: Registry, histo
 
 
 def kind_of(source: Path) -> str:
-    """``"dump"``, ``"tables"`` or ``"registry"``, by how the file begins; ``OperationFailed`` for none of them."""
+    """The kind of a backup by how it begins: dump, tables, registry or full; ``OperationFailed`` for none of them."""
     with open(source, "rb") as file:
-        beginning = file.read(300)
+        beginning = file.read(2048)
     for mark, kind in ((b"PGDMP", "dump"), (b'"pages-tables"', "tables"), (b'"pages-registry"', "registry")):
-        if mark in beginning:
+        if mark in beginning[:300]:
             return kind
+    if beginning.startswith(full_tar.HEADER.encode() + b"\0"):
+        return "full"
     raise OperationFailed(f"{source} is no backup made by Pages")
 
 
@@ -183,14 +221,14 @@ def _bytes(saved: Any) -> bytes | None:
     return msgspec.json.format(msgspec.json.encode(saved), indent=2) + b"\n"
 
 
-def _named(aside: Path, folder: Path, now: datetime, extension: str) -> Path:
+def give_name(aside: Path, folder: Path, now: datetime, extension: str) -> Path:
     """Give the finished file its name: the time, or the next free millisecond after it."""
     time = now.astimezone(UTC)
     while True:
         stamp = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         backup = folder / f"backup-{re.sub('[:.]', '-', stamp)}.{extension}"
-        taken = [backup.with_suffix(other) for other in (".sql", ".json")]
-        if not any(path.exists() for path in taken):
+        others = (folder / backup.name.replace(extension, other) for other in ("sql", "json", "full.tar"))
+        if not any(path.exists() for path in others):
             try:
                 os.link(aside, backup)
                 return backup

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from werkzeug.security import generate_password_hash
 
-from pages import backups, database, passwords
+from pages import commands, passwords
 from pages.app import set_up_logging
 from pages.config import Config, as_json, load_config
 from pages.errors import OperationFailed, PagesError
@@ -90,33 +90,9 @@ def maintenance(action: str) -> None:
         raise SystemExit(1)
 
 
-@main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--clean", is_flag=True, help="Replace what the database holds of the same names.")
-def restore(file: Path, clean: bool) -> None:
-    """Put a backup back: a database dump, a JSON of tables, or a JSON of the registry.
-
-    The database is the one DATABASE_URL names and must be empty, unless --clean is given. A registry goes
-    onto an empty data folder; put the archives of sites-checkpoints/ back before or after.
-    """
-    config = load_config()
-    kind = backups.kind_of(file)
-    if kind == "registry":
-        services = build_services(config)
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-        count = backups.restore_registry(file, services.workshop, services.registry, services.histories)
-        services.recover()
-        services.reload()
-        click.echo(f"Restored the records and checkpoint metadata of {count} sites.")
-        return
-    if not config.database_url:
-        raise OperationFailed("this backup is of a database: set DATABASE_URL to the one to restore into")
-    if kind == "dump":
-        pg_restore = str(Path(config.pg_dump_path).with_name("pg_restore")) if config.pg_dump_path else "pg_restore"
-        database.load_dump(config.database_url, file, pg_restore=pg_restore, clean=clean, timeout=config.backup_timeout)
-    else:
-        database.import_tables(config.database_url, file, clean=clean)
-    click.echo("Restored the database.")
+main.add_command(commands.verify)
+main.add_command(commands.backup)
+main.add_command(commands.restore)
 
 
 def _ask(config: Config, action: str) -> dict[str, object]:

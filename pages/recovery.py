@@ -30,7 +30,7 @@ def recover(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetim
             if folder != "registry":
                 (paths.data / folder).mkdir(exist_ok=True)
         _check_one_file_system(paths)
-        _finish_abandoned(workshop, publisher)
+        _finish(workshop, publisher)
         if is_new:
             paths.first_start.touch()  # Until all of it is done.
             _put_up_welcome(paths, workshop, publisher, now)
@@ -47,7 +47,13 @@ def _check_one_file_system(paths: Paths) -> None:
             raise ConfigError(f"data_dir: {path} is on another file system than {paths.data}; all must be on one.")
 
 
-def _finish_abandoned(workshop: Workshop, publisher: Publisher) -> None:
+def finish_abandoned(paths: Paths, workshop: Workshop, publisher: Publisher) -> None:
+    """Finish or clear what dead processes had begun, at any time; whoever starts meanwhile waits."""
+    with files.lock(paths.recovery_lock, _WAIT_SECONDS):
+        _finish(workshop, publisher)
+
+
+def _finish(workshop: Workshop, publisher: Publisher) -> None:
     def finish(abandoned: Abandoned) -> None:
         username, _, site_id = abandoned.note.partition("/")
         if not (is_name(username) and is_name(site_id)):

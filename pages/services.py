@@ -2,23 +2,27 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
 from pages.errors import ConfigError, DataUnusable, PagesError
+from pages.full_backup import FullBackups
+from pages.full_restore import FullRestore
 from pages.history import Histories
 from pages.model import now
 from pages.paths import Paths
 from pages.precompress import Precompressor
 from pages.publish import Publisher
 from pages.quotas import KINDS, Quotas
-from pages.recovery import recover
+from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
 from pages.space import Space
 from pages.throttle import Throttle
 from pages.trees import Trees
 from pages.upkeep import Upkeep
+from pages.verify import Verifier
 from pages.versions import Versions
 from pages.work import Afterwards, Workshop, run_now
 
@@ -40,6 +44,9 @@ class Services:
     throttle: Throttle
     quotas: Quotas
     space: Space
+    verifier: Verifier
+    full_backups: FullBackups
+    full_restore: FullRestore
 
     def recover(self) -> None:
         """Finish or clear what a crash left; creates an empty data folder. ``ConfigError``, ``DataUnusable``."""
@@ -91,6 +98,21 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     defaults = {kind: getattr(config, kind) for kind in KINDS}
     quotas = Quotas(paths, registry, histories, defaults, config.user_quotas, config.lock_timeout)
     publisher = Publisher(paths, workshop, registry, histories, trees, versions, limits, quotas, space)
-    upkeep = Upkeep(config, paths, workshop, publisher, Backups(config, paths, registry), space)
-    throttle = Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window)
-    return Services(config, paths, workshop, registry, histories, trees, publisher, upkeep, throttle, quotas, space)
+    backups = Backups(config, paths, registry)
+    finish = partial(finish_abandoned, paths, workshop, publisher)
+    return Services(
+        config=config,
+        paths=paths,
+        workshop=workshop,
+        registry=registry,
+        histories=histories,
+        trees=trees,
+        publisher=publisher,
+        upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
+        throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
+        quotas=quotas,
+        space=space,
+        verifier=Verifier(paths, workshop, registry, histories, trees, versions, backups, finish),
+        full_backups=FullBackups(config, paths, workshop, registry, histories, trees),
+        full_restore=FullRestore(paths, workshop, registry, trees, finish),
+    )

@@ -55,7 +55,7 @@ class Versions:
         Raises ``CheckpointBroken`` when the archive is missing or is not what it was.
         """
         tree = self._trees.find(site, checkpoint.id, partial(self._is_ready, site))
-        return tree or self._unpacked(work, site, checkpoint)
+        return tree or self.unpacked(work, site, checkpoint)
 
     def twins(self, work: Work, site: Site, tree: Path, manifest: Manifest) -> Path | None:
         """A new folder with the compressed twins of a tree's files; None when that would be felt."""
@@ -104,11 +104,12 @@ class Versions:
                 return
             log.warning("%s was changed by hand; a checkout of its checkpoint will unpack the archive", tree)
             if self._trees.live(site) == tree:  # Checked out again meanwhile.
-                fresh = self._unpacked(work, site, self._histories.get(site, checkpoint_of(tree)))
+                fresh = self.unpacked(work, site, self._histories.get(site, checkpoint_of(tree)))
                 self._trees.switch(work, site, self._trees.prepare(work, site, fresh))
             self._trees.discard_tree(work, site, tree)
 
-    def _unpacked(self, work: Work, site: Site, checkpoint: Checkpoint) -> Path:
+    def unpacked(self, work: Work, site: Site, checkpoint: Checkpoint) -> Path:
+        """A new tree of the checkpoint, from its archive; ``CheckpointBroken``."""
         manifest = self._histories.manifest(site, checkpoint.id)
         staging = Staging(work.new_path())
         archive = self._histories.archive(site, checkpoint.id)
@@ -144,6 +145,16 @@ class Versions:
             with self._registry.site_locked(site.username, site.id):
                 if tree.is_dir():
                     self._put_twins(site, tree, folder)
+
+    def renew_twins(self, work: Work, site: Site, tree: Path) -> None:
+        """Make all twins of a tree anew, from its files alone."""
+        manifest = self._histories.manifest(site, checkpoint_of(tree))
+        if manifest is not None:
+            folder = work.new_path()
+            self._precompressor.encode(tree, manifest, folder, None)
+            files.sync_file_system(folder)
+            work.discard(self._twins_of(site, tree))
+            self._put_twins(site, tree, folder)
 
     def _put_twins(self, site: Site, tree: Path, folder: Path) -> None:
         place = self._twins_of(site, tree)

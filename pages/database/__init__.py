@@ -2,14 +2,15 @@
 
 ``dump`` and ``load_dump`` run PostgreSQL's own pg_dump and pg_restore. ``export_tables``, ``check_export``
 and ``import_tables`` do without them, and keep types, sequences and tables only: no views, functions,
-triggers or extensions (``document`` has the whole list). Every function but ``check_export`` takes a
+triggers or extensions (``document`` has the whole list). Every function but ``check_export`` and ``list_dump`` takes a
 DATABASE_URL, which no error message repeats.
 """
 
-from pages.database.client import PgDumpUnavailable, dump, load_dump
+from pages.database.client import PgDumpUnavailable, dump, list_dump, load_dump
 from pages.database.document import check_export
 from pages.database.export import export_tables
 from pages.database.restore import import_tables
+from pages.database.temporary import row_counts, temporary_database
 from pages.database.url import parse_url
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     "dump",
     "export_tables",
     "import_tables",
+    "list_dump",
     "load_dump",
     "parse_url",
+    "row_counts",
+    "temporary_database",
 ]

@@ -81,6 +81,28 @@ def load_dump(
             raise OperationFailed(str(error)) from None
 
 
+def list_dump(source: Path, *, pg_restore: str = "pg_restore", timeout: float) -> None:
+    """Have pg_restore read a dump's list of contents; nothing where there is no pg_restore. ``OperationFailed``."""
+    try:
+        with tempfile.TemporaryFile() as errors:
+            done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+                [_find(pg_restore), "--list", str(source.absolute())],
+                env={**os.environ, "LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                timeout=timeout,
+                check=False,
+            )
+            reason = _beginning(errors)
+    except PgDumpUnavailable:
+        return
+    except subprocess.TimeoutExpired:
+        raise OperationFailed(f"pg_restore took longer than {timeout:g} s and was stopped") from None
+    if done.returncode and not UNAVAILABLE.search(reason):
+        raise OperationFailed(f"pg_restore failed ({done.returncode}): {' '.join(reason.split())[:500]}")
+
+
 def _find(program: str) -> str:
     if found := shutil.which(program):
         return found

@@ -1,7 +1,6 @@
 """Admin API, calls 6 and 7: reload and health; ``healthz`` for load balancers, and the document for programs."""
 
 from pathlib import Path
-
 from typing import Any
 
 from flask import Blueprint, Response
