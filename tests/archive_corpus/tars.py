@@ -164,10 +164,11 @@ def _names() -> Iterator[Case]:
     yield "name-file-dot", "a file whose last part is `.`", page("a/.")
     yield "name-file-dot-long", "a file whose last part is `.`, GNU", long("a/."), page(magic=GNU)
     yield "name-file-dot-pax", "a file whose last part is `.`, PAX", pax(path="a/."), page()
-    for slug, magic in {"letter": b"ustarX00", "space": b"ustar \0\0", "short": b"ustar"}.items():
+    for slug, magic in {"letter": b"ustarX00", "space": b"ustar \0\0", "short": b"ustar1\0\0", "none": V7, "gnu": GNU}.items():
         # Some readers put the prefix before the name, others do not.
-        magic = magic if slug != "short" else b"ustar1\0\0"
         yield f"prefix-magic-{slug}", f"prefix behind magic {magic!r}", page(magic=magic, prefix=b"hidden")
+    yield "prefix-gnu-after-times", "more than times where GNU has them", page(
+        magic=GNU, prefix=octal(1_700_000_001) * 2 + b"hidden")
     yield "prefix-star-dirty", "star's mark, but more in the prefix than star's", page(
         prefix=b"p" * 20 + bytes(111) + b"hidden", rest=STAR)
     yield "prefix-star-dotdot", "`..` in star's prefix", page(prefix=b"a/.." + bytes(127) + STAR_TIMES, rest=STAR)
@@ -402,7 +403,8 @@ def harmless() -> Iterator[Row]:
         ("plain", a, page()),
         ("v7", a | {"b/": b""}, page(kind=b"\0", magic=V7), entry("b/", kind=b"\0", magic=V7)),
         ("gnu", a | {"b/": b""}, page(magic=GNU), folder("b/", magic=GNU)),
-        ("gnu-times", a, page(magic=GNU, prefix=gnu_times)),
+        ("gnu-times", a | {"b": PAGE}, page(magic=GNU, prefix=gnu_times), page(
+            "b", magic=GNU, prefix=base256(-1) + base256(1 << 40))),
         ("contiguous", a, page(kind=b"7")),
         ("empty-file", {"a.html": b""}, page(data=b"")),
         ("whole-block", {"a.bin": bytes(512), "b.bin": bytes(513)}, page("a.bin", bytes(512)),
