@@ -167,15 +167,17 @@ class _Extensions:
         if header.size > _MAX_EXTENSION_BYTES or self._bytes_left < 0:
             raise BadArchive("扩展头过大")
         content = b"".join(stream.chunks(header.size))
-        stream.exactly(-header.size % _BLOCK)
+        padding = stream.exactly(-header.size % _BLOCK)
         if header.kind == _PAX_GLOBAL:
             self._read_global(content)
         elif header.kind == _PAX and self._pax is None:
             self._pax = self._records_of(content)
         elif header.kind == _LONG_NAME and self._long_name is None:
             self._long_name = _text(content)
-            if not content.endswith(b"\0"):  # Python reads on into the padding.
+            if not content.endswith(b"\0"):  # Then some read on into the padding.
                 self._plainness.broken()
+                if any(padding):
+                    raise BadArchive("长名字没有结束")
         else:
             raise BadArchive("扩展头重复")
 

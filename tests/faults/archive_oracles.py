@@ -65,6 +65,7 @@ def against_stdlib(data: bytes, filename: str, tree: Tree, plain: bool) -> str:
         return f"plain, but tarfile reads {_short(theirs)}, the reader {_short(files)}"
     if is_exact:
         lost = {path: content for path, content in theirs.items() if files.get(path) != content}
+        lost = {path: content for path, content in lost.items() if content or path not in tree}
         return f"tarfile or zipfile also reads {_short(lost)}, the reader {_short(files)}" if lost else ""
     lost_contents = Counter(theirs.values()) - Counter(files.values())
     return f"zipfile also reads contents {list(lost_contents)[:3]}" if lost_contents else ""
@@ -144,9 +145,14 @@ def _differences(trees: dict[str, Tree | None], tree: Tree, is_exact: bool) -> s
         theirs = {path: content for path, content in (theirs or {}).items() if not is_rubbish(path)}
         if is_exact and _files(theirs) != _files(ours):
             return f"{program} reads {_short(theirs)}, the reader {_short(ours)}"
-        if Counter(_files(theirs).values()) != Counter(_files(ours).values()):
+        if _contents(theirs) != _contents(ours):
             return f"{program} reads other contents: {_short(theirs)}, the reader {_short(ours)}"
     return ""
+
+
+def _contents(tree: Tree) -> Counter[bytes]:
+    """What the files hold. (To unzip ``a\\`` of a Unix is an empty file, to the reader a folder.)"""
+    return Counter(content for content in tree.values() if content)
 
 
 def _files(tree: Tree) -> dict[str, bytes]:
