@@ -122,6 +122,8 @@ NOT_PLAIN = {
     "pax-attribute": gz(tar_of(pax(SCHILY_xattr_user_a="b"), page())),
     "pax-time": gz(tar_of(pax(mtime="soon"), page())),
     "pax-global-time": gz(tar_of(every(mtime="soon"), page())),
+    "long-name-without-its-end": gz(tar_of(long("n", end=b""), page(magic=GNU))),
+    "global-header-at-the-end": gz(HOME + every(comment="0123abc") + END),
     "two-members": gz(HOME) + gz(END),
     "zeros-after-the-member": gz(HOME + END) + bytes(512),
     "half-a-block-at-the-end": gz(HOME + END + bytes(100)),

@@ -23,6 +23,8 @@ _MAX_OCTAL_SIZE = 0o77777777777
 
 # At the end of the prefix star has a NUL and two times.
 _TIMES_OF_STAR = re.compile(rb"\0[0-7 ]{11}[ \0][0-7 ]{11}[ \0]")
+# Where POSIX has the prefix GNU has two times, and after them what is for other kinds of entries.
+_TIMES_OF_GNU = re.compile(rb"(?s)(?:[0-7 ]{11}[\0 ]|\0{12}|[\x80\xff].{11}){2}\0{131}")
 _OCTAL = re.compile(rb"(?s) *([0-7]*) *(?:\0.*)?")
 _FILES, _FOLDER = (b"0", b"\0", b"7"), b"5"
 _LONG_NAME, _PAX, _PAX_GLOBAL = b"L", b"x", b"g"
@@ -77,8 +79,7 @@ def read_tar_gz(
             for _ in entry.chunks:  # What the caller left unread.
                 pass
             stream.exactly(-size % _BLOCK)  # Padding: some writers leave rubbish in it.
-        if names.pending:
-            raise BadArchive("扩展头后没有条目")
+        names.finish()
         if stream.expect_only_zeros() % _BLOCK:
             plainness.broken()
 
@@ -114,7 +115,7 @@ def _next_header(stream: Gunzip, plainness: Plainness) -> _Header | None:
 def _raw_name(block: bytes) -> bytes:
     """The header's own name, with the prefix that POSIX puts before it (GNU has other fields there)."""
     name = _text(block[:100])
-    if block[257:262] != b"ustar" or block[257:265] == b"ustar  \0" or not any(block[345:500]):
+    if not any(block[345:500]) or (block[257:265] == b"ustar  \0" and _TIMES_OF_GNU.fullmatch(block[345:500])):
         return name
     if block[257:263] != b"ustar\0":
         raise BadArchive(f"tar 格式不明确: {shown_name(name.decode('latin-1'))}")
@@ -150,10 +151,14 @@ class _Extensions:
         self._long_name: bytes | None = None
         self._pax: dict[bytes, bytes] | None = None
         self._globals = 0
+        self._ends_in_global = False
 
-    @property
-    def pending(self) -> bool:
-        return self._long_name is not None or self._pax is not None
+    def finish(self) -> None:
+        """The archive ends here: ``BadArchive`` when an entry was still to come."""
+        if self._long_name is not None or self._pax is not None:
+            raise BadArchive("扩展头后没有条目")
+        if self._ends_in_global:  # For which Python wants an entry.
+            self._plainness.broken()
 
     def read(self, header: _Header, stream: Gunzip) -> None:
         """Take in one extension header's content."""
@@ -162,18 +167,23 @@ class _Extensions:
         if header.size > _MAX_EXTENSION_BYTES or self._bytes_left < 0:
             raise BadArchive("扩展头过大")
         content = b"".join(stream.chunks(header.size))
-        stream.exactly(-header.size % _BLOCK)
+        padding = stream.exactly(-header.size % _BLOCK)
         if header.kind == _PAX_GLOBAL:
             self._read_global(content)
         elif header.kind == _PAX and self._pax is None:
             self._pax = self._records_of(content)
         elif header.kind == _LONG_NAME and self._long_name is None:
             self._long_name = _text(content)
+            if not content.endswith(b"\0"):  # Then some read on into the padding.
+                self._plainness.broken()
+                if any(padding):
+                    raise BadArchive("长名字没有结束")
         else:
             raise BadArchive("扩展头重复")
 
     def _read_global(self, content: bytes) -> None:
         self._globals += 1
+        self._ends_in_global = True
         records = self._records_of(content)
         if self._globals > _MAX_GLOBAL_HEADERS or not {b"path", b"size"}.isdisjoint(records):
             raise BadArchive("不允许全局 PAX 路径或大小")
@@ -187,6 +197,7 @@ class _Extensions:
         """The entry's name and size in bytes; the extensions are used up by it."""
         pax, long_name = self._pax or {}, self._long_name
         self._pax = self._long_name = None
+        self._ends_in_global = False
         if long_name is not None and b"path" in pax:
             raise BadArchive("条目有两个不同的长名字")
         raw = pax.get(b"path", header.raw_name if long_name is None else long_name)

@@ -162,6 +162,6 @@ def _is_folder(name: str, attributes: int) -> bool:
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise BadArchive(f"不允许符号链接或特殊文件: {shown_name(name)}")
     folder = name.endswith("/")
-    if not folder and (kind == stat.S_IFDIR or (kind == 0 and attributes & _DOS_FOLDER)):
+    if not folder and (kind == stat.S_IFDIR or attributes & _DOS_FOLDER):
         raise BadArchive(f"条目是文件还是文件夹不明确: {shown_name(name)}")
     return folder

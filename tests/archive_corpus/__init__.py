@@ -43,6 +43,11 @@ def tool_archives(tmp: Path) -> list[Harmless]:
     return [Harmless(*row) for row in tools.rows(tmp)]
 
 
+def small_tool_archives(tmp: Path) -> list[Harmless]:
+    """The same of a few small files."""
+    return [Harmless(*row) for row in tools.rows(tmp, small=True)]
+
+
 def bombs() -> list[Hostile]:
     """Small to hold, large to unpack; slow to make. If `why` starts with `limit`, only a limit refuses it."""
     return [Hostile(*row) for row in (*zips.bombs(), *tars.bombs())]

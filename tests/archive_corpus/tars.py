@@ -161,13 +161,17 @@ def _names() -> Iterator[Case]:
     yield "name-latin1-pax", "not UTF-8, PAX", pax(path=b"caf\xe9.html"), page()
     yield "name-latin1-prefix", "not UTF-8 in the prefix", page(prefix=b"caf\xe9")
     yield "name-latin1-rubbish", "not UTF-8 inside __MACOSX", page(b"__MACOSX/\xe9")
+    yield "name-long-runs-on", "a long name that some readers read on into its padding", long(
+        "b", end=b"")[:513] + b"idden.html" + bytes(501), page(magic=GNU)
     yield "name-file-dot", "a file whose last part is `.`", page("a/.")
     yield "name-file-dot-long", "a file whose last part is `.`, GNU", long("a/."), page(magic=GNU)
     yield "name-file-dot-pax", "a file whose last part is `.`, PAX", pax(path="a/."), page()
-    for slug, magic in {"letter": b"ustarX00", "space": b"ustar \0\0", "short": b"ustar"}.items():
+    magics = {"letter": b"ustarX00", "space": b"ustar \0\0", "short": b"ustar1\0\0", "none": V7, "gnu": GNU}
+    for slug, magic in magics.items():
         # Some readers put the prefix before the name, others do not.
-        magic = magic if slug != "short" else b"ustar1\0\0"
         yield f"prefix-magic-{slug}", f"prefix behind magic {magic!r}", page(magic=magic, prefix=b"hidden")
+    yield "prefix-gnu-after-times", "more than times where GNU has them", page(
+        magic=GNU, prefix=octal(1_700_000_001) * 2 + b"hidden")
     yield "prefix-star-dirty", "star's mark, but more in the prefix than star's", page(
         prefix=b"p" * 20 + bytes(111) + b"hidden", rest=STAR)
     yield "prefix-star-dotdot", "`..` in star's prefix", page(prefix=b"a/.." + bytes(127) + STAR_TIMES, rest=STAR)
@@ -402,7 +406,8 @@ def harmless() -> Iterator[Row]:
         ("plain", a, page()),
         ("v7", a | {"b/": b""}, page(kind=b"\0", magic=V7), entry("b/", kind=b"\0", magic=V7)),
         ("gnu", a | {"b/": b""}, page(magic=GNU), folder("b/", magic=GNU)),
-        ("gnu-times", a, page(magic=GNU, prefix=gnu_times)),
+        ("gnu-times", a | {"b": PAGE}, page(magic=GNU, prefix=gnu_times), page(
+            "b", magic=GNU, prefix=base256(-1) + base256(1 << 40))),
         ("contiguous", a, page(kind=b"7")),
         ("empty-file", {"a.html": b""}, page(data=b"")),
         ("whole-block", {"a.bin": bytes(512), "b.bin": bytes(513)}, page("a.bin", bytes(512)),
@@ -425,6 +430,7 @@ def harmless() -> Iterator[Row]:
         ("han", {han: PAGE, HAN + "/": b""}, page(han), folder(HAN + "/")),
         ("long", {far: PAGE}, long(far), page(far[:100], magic=GNU)),
         ("long-han", {HAN * 40: PAGE}, long(HAN * 40), page((HAN * 40).encode()[:99], magic=GNU)),
+        ("long-without-its-end", {far: PAGE}, long(far, end=b""), page(magic=GNU)),
         ("long-folder", {far + "/": b""}, long(far + "/"), folder(far[:100], magic=GNU)),
         ("long-short", {"b.html": PAGE, "c.html": PAGE}, long("b.html"), page(magic=GNU),
          page("c.html", magic=GNU)),

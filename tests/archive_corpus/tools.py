@@ -99,9 +99,14 @@ COMMANDS = {
 ONLY_PLAIN = {"bsdtar-ustar", "bsdtar-v7", "tar-ustar", "tar-v7", "cpio-ustar", "pax-ustar", "busybox-tar"}
 
 
-def rows(tmp: Path) -> Iterator[Row]:
-    plain, full = _grown(tmp / "plain", PLAIN), _grown(tmp / "full", FULL)
-    for name, seconds in TIMES.items():  # before 1970, after 2038 and more than eleven octal digits
+SMALL = {"index.html": b"<!doctype html>", f"a/{HAN}.html": b"hello " * 50, "empty.txt": b"", "b/": b""}
+SMALL_FULL = SMALL | {f"{'n' * 90}/{'m' * 90}.html": b"far"}
+
+
+def rows(tmp: Path, small: bool = False) -> Iterator[Row]:
+    plain_files, full_files = (SMALL, SMALL_FULL) if small else (PLAIN, FULL)
+    plain, full = _grown(tmp / "plain", plain_files), _grown(tmp / "full", full_files)
+    for name, seconds in ({} if small else TIMES).items():  # before 1970, after 2038, over eleven octal digits
         os.utime(full / name, (seconds, seconds))
     out = tmp / "out"
     out.mkdir()
@@ -119,13 +124,14 @@ def rows(tmp: Path) -> Iterator[Row]:
         made = sorted(out.glob(slug + ".*"))
         if done.returncode or len(made) != 1:  # an older version that does not know the option
             continue
-        files = PLAIN if tree == plain else FULL
+        files = plain_files if tree == plain else full_files
         if slug == "zip-no-folders":
             files = {name: content for name, content in files.items() if not name.endswith("/")}
         yield f"tool-{slug}", made[0].name, made[0].read_bytes(), files
     if shutil.which("zip"):
         yield _stdin(out, env)
-    yield from _python(plain, full, out)
+    if not small:
+        yield from _python(plain, full, out)
 
 
 def _grown(root: Path, tree: dict[str, bytes]) -> Path:
@@ -134,7 +140,8 @@ def _grown(root: Path, tree: dict[str, bytes]) -> Path:
         (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
         if not name.endswith("/"):
             path.write_bytes(content)
-    (root / "bin/run.sh").chmod(0o755)
+    if "bin/run.sh" in tree:
+        (root / "bin/run.sh").chmod(0o755)
     return root
 
 

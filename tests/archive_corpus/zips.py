@@ -260,6 +260,10 @@ def _kinds() -> Iterator[tuple[str, str, bytes]]:
         "socket": 0o140644}
     for slug, mode in kinds.items():
         yield slug, f"{slug} by unix mode", two(page("a", b"index.html", mode=mode))
+    for slug, made in {"dos": 0x0014, "ntfs": 0x0A14, "unix": 0x031E, "vfat": 0x0E14}.items():
+        # bsdtar makes a folder of the one that DOS made, whatever its unix mode, and its content is lost.
+        yield f"folder-attribute-{slug}", "a file that the DOS attributes call a folder", two(
+            page(central={"made": made, "eattr": 0o100644 << 16 | 0x10}))
     yield "symlink-empty", "symlink without a target", two(Member("a", mode=LINK))
     yield "symlink-streamed", "symlink behind a data descriptor", two(streamed(mode=LINK))
     yield "symlink-folder-name", "symlink with a folder's name", two(Member("a/", mode=LINK))
