@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables
 """Hostile HTTP, directly and through real nginx: no error of ours, nobody's secrets, the same site whoever chooses.
 
 ``COVERED`` says where each attack of the list that was drawn up for this service is tested.
@@ -5,17 +6,21 @@
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from api_document import assert_described
 from helpers import PROJECT, Reply, Server, basic, tree_of, wait_until, zip_of
 from http_attacks import PRIVATE, SITES, Answer, Attack, ask, attacks, faults, request, start
 from nginx import Nginx
+from postgres import PASSWORD
 
 JSON = {"Content-Type": "application/json"}
 AUTH = f"Authorization: {basic()['Authorization']}\r\n".encode()
@@ -118,7 +123,7 @@ _UNCLEAR = [
 ]  # fmt: skip
 _BAD_CHUNKS = [
     b"zz\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"0x2\r\n{}\r\n0\r\n\r\n", b"+2\r\n{}\r\n0\r\n\r\n", b"2_0\r\n{}\r\n0\r\n\r\n",
-    b"2 \n{}\r\n0\r\n\r\n", b"2\r\n{}x\r\n0\r\n\r\n", b"fffffffffffffffff\r\n", b"10000000000000002\r\n{}\r\n0\r\n\r\n",
+    b"2\r\n{}x\r\n0\r\n\r\n", b"fffffffffffffffff\r\n", b"10000000000000002\r\n{}\r\n0\r\n\r\n",
 ]  # fmt: skip
 
 
@@ -151,7 +156,7 @@ _BOMBS = [
     b'{"index": "\\ud800"}', b'{"description": "\\udfff"}', b'{"description": "\xed\xa0\x80"}', b'{"\\ud800": 1}',
     b'{"index": "x.html", "index": "y.html"}', b'{"description": "a", "description": "b"}', b'{"a": {"b": 1, "b": 1}}',
     b'\xef\xbb\xbf{"index": "x.html"}', '{"index": "x.html"}'.encode("utf-16"), '{"index": "x.html"}'.encode("utf-32"),
-    b"[]", b"null", b"0", b'"x"', b'{"enabled": "false"}', b'{"id": 1}', b'{"domain": {}}', b'{"description": []}',
+    b"[]", b"null", b"0", b'"x"', b'{"enabled": "false"}', b'{"id": 1, "x": 2}', b'{"domain": {}}', b'{"description": []}',
     b'{"index": "x.html"', b"\0", b'{"index": "\0"}', b'{"__proto__": {}}', b'{"": ""}', b"{}" * 1000, b"\x1f\x8b\x08\0",
 ]  # fmt: skip
 
@@ -217,10 +222,15 @@ def test_a_compressed_body_is_not_unpacked(unmoved: Fronts, coding: str, body: b
 def test_a_body_that_claims_to_be_huge_is_413_before_it_is_sent(unmoved: Fronts, length: bytes) -> None:
     for path in (b"/_api/sites", b"/_api/sites/ann/blog/deploy", b"/api/admin/maintenance"):
         sent = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + AUTH
+        sent += b"Content-Type: application/json\r\nContent-Length: " + length + b"\r\n\r\n"
         for port in unmoved.ports:
-            answer = ask(port, sent + b"Content-Type: application/json\r\nContent-Length: " + length + b"\r\n\r\n", 3)
-            assert answer.statuses in ([413], [400])
-            assert json.loads(answer.received.partition(b"\r\n\r\n")[2])
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+                connection.sendall(sent)
+                reply = HTTPResponse(connection)
+                reply.begin()
+                assert_described("POST", path.decode(), reply.status, reply.headers, reply.read())
+            # The maintenance API knows no 413 of its own.
+            assert reply.status == 413 or b"maintenance" in path
 
 
 # --- Hosts ----------------------------------------------------------------------------------------
@@ -266,11 +276,10 @@ def _write_by_hand(server: Server, number: int) -> None:
 def test_the_password_of_the_database_is_in_no_process_list_log_or_answer(
     database: str, make_server: Callable[..., Server]
 ) -> None:
-    found = re.match(r"\w+://\w+:([^@]+)@", database)
-    assert found
-    password = found[1]
-    wrong = database.replace(password, f"{password}x")
-    for number, url in enumerate((database, wrong, f"{wrong}-none", database.replace("localhost", "127.0.0.1:1"))):
+    quoted = quote(PASSWORD, safe="")
+    wrong = database.replace(quoted, f"{quoted}x")
+    for number, url in enumerate((database, wrong, re.sub(r":\d+/", ":1/", database))):
+        assert quoted in url
         server = make_server(f"server{number}", DATABASE_URL=url)
         with _ProcessLists() as lists:
             replies = [
@@ -282,7 +291,8 @@ def test_the_password_of_the_database_is_in_no_process_list_log_or_answer(
         assert replies[0].status == (200 if number == 0 else 500)
         server.stop()
         for text in [*(reply.body.decode() + str(reply.headers) for reply in replies), server.log, *lists.seen]:
-            assert password not in text
+            assert PASSWORD not in text
+            assert quoted not in text
 
 
 class _ProcessLists:
@@ -302,7 +312,7 @@ class _ProcessLists:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._enough.wait(0.002):
+        while not self._enough.wait(0.01):
             for file in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     self.seen.add(file.read_text(errors="replace"))
@@ -399,7 +409,7 @@ COVERED = {
     ],
     "H23 links and pipes in a root": [_HERE, "web/test_serving.py::test_links_and_special_files_are_404"],
     "H24 dotfiles, and what lies beside the roots": [_HERE],
-    "H25 who may read a backup": ["web/test_maintenance.py::test_only_the_owner_may_read_a_backup"],
+    "H25 who may read a backup": ["web/test_maintenance.py::test_backups_are_for_their_owner_only"],
     "H26 the password of the database": [
         "test_http_attacks.py::test_the_password_of_the_database_is_in_no_process_list_log_or_answer",
         "test_database.py::test_the_password_is_in_no_process_list_while_pg_dump_runs",
@@ -410,7 +420,7 @@ COVERED = {
         "test_gunicorn.py::test_a_hup_with_broken_settings_leaves_the_service_running",
         "web/test_status.py::test_reload_names_every_record_that_cannot_be_read",
     ],
-    "H30 restarts": ["web/test_maintenance.py::test_restarts_asked_for_at_once_are_one"],
+    "H30 restarts": ["test_gunicorn.py::test_restarts_asked_for_at_once_are_one"],
 }  # fmt: skip
 
 
