@@ -16,25 +16,14 @@ from helpers import PROJECT, Server, basic, zip_of
 _CONFIGURATION = PROJECT / "tests" / "schemathesis.toml"
 
 
-def put_up_sites(server: Server) -> list[str]:
-    """Sites for the calls that need one, each with two checkpoints: whose ids are returned."""
-    checkpoints = []
-    for number, site in enumerate(["default/one", "default/two", "fuzz/one", "fuzz/two"]):
-        username, _, site_id = site.partition("/")
-        record = {"id": site_id, "username": username, "domain": f"fuzz{number}.localhost"}
-        assert server.api("POST", "/_api/sites", record).status == 201
-        for page in ("first", "second"):
-            deployed = server.deploy(zip_of({"index.html": page}), site=site).json()
-            checkpoints.append(deployed["data"]["checkpoint"]["id"])
-    return checkpoints
+def fuzz(server: Server, folder: Path, *arguments: str, tenant: str = "fuzz") -> int:
+    """Run schemathesis; returns how many requests it made. Fails with its report when an answer is not right.
 
-
-def fuzz(server: Server, folder: Path, *arguments: str) -> int:
-    """Run schemathesis; returns how many requests it made. Fails with its report when an answer is not right."""
-    configuration = _CONFIGURATION.read_text(encoding="utf-8").replace(
-        "@CHECKPOINTS@", '", "'.join(put_up_sites(server))
-    )
-    (folder / "schemathesis.toml").write_text(configuration, encoding="utf-8")
+    Half of the calls are for sites of ``tenant``, which are put up for it.
+    """
+    configuration = _CONFIGURATION.read_text(encoding="utf-8").replace("@TENANT@", tenant)
+    checkpoints = '", "'.join(_put_up_sites(server, tenant))
+    (folder / "schemathesis.toml").write_text(configuration.replace("@CHECKPOINTS@", checkpoints), encoding="utf-8")
     authorization = basic()["Authorization"]
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", FILE,
@@ -47,3 +36,15 @@ def fuzz(server: Server, folder: Path, *arguments: str) -> int:
     found = re.search(r"([\d,]+) generated", done.stdout)
     assert found, done.stdout[-2000:]
     return int(found[1].replace(",", ""))
+
+
+def _put_up_sites(server: Server, tenant: str) -> list[str]:
+    """Two sites of a tenant, each with two checkpoints: whose ids are returned."""
+    checkpoints = []
+    for site in ("one", "two"):
+        record = {"id": site, "username": tenant, "domain": f"{site}.{tenant}.localhost"}
+        assert server.api("POST", "/_api/sites", record).status == 201
+        for page in ("first", "second"):
+            deployed = server.deploy(zip_of({"index.html": page}), site=f"{tenant}/{site}").json()
+            checkpoints.append(deployed["data"]["checkpoint"]["id"])
+    return checkpoints

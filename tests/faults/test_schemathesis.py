@@ -7,9 +7,8 @@ import pytest
 from api_fuzzing import fuzz
 from helpers import THOROUGH, Server, basic
 
-# What a round sends at most to each operation, and about what it makes in all.
+# What a round sends at most to each operation in each phase, and how many requests all rounds make.
 EXAMPLES = 1000
-ROUNDS = 6
 LEAST = 50_000
 
 
