@@ -8,8 +8,8 @@ The layers; a module imports from those below it or beside it, never from above 
     wsgi, cli
     app
     web.sites  web.deploys  web.checkpoints  web.status  web.maintenance  web.serving  web.errors
-    web.journal  web.front  web.auth  web.requests  web.replies  web.context  web.proxies  web.conditions
-    web.accel  web.whole_file
+    web.journal  web.front  web.auth  web.logins  web.requests  web.replies  web.context  web.proxies
+    web.conditions  web.accel  web.whole_file
     web.lookup
     services  nginx
     recovery  upkeep
