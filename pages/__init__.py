@@ -9,7 +9,7 @@ The layers; a module imports from those below it or beside it, never from above 
     app
     web.sites  web.deploys  web.checkpoints  web.status  web.maintenance  web.serving  web.errors
     web.journal  web.front  web.auth  web.logins  web.requests  web.replies  web.context  web.proxies
-    web.conditions  web.accel  web.whole_file
+    web.conditions  web.accel  web.whole_file  web.origins
     web.lookup
     services  nginx
     recovery  upkeep

@@ -1,4 +1,4 @@
-"""Failed logins are slowed down: the rules by a clock of the test's, the file they share, and all of it under gunicorn."""
+"""Failed logins are slowed down: the rules by a clock of the test's, the shared file, and all of it under gunicorn."""
 
 import errno
 import multiprocessing
@@ -156,6 +156,14 @@ def test_an_address_that_has_logged_in_before_still_has_but_ten_guesses(throttle
     succeed(throttle, HOME, "admin")
     assert fail(throttle, HOME, "admin", 10) == ["pair"]
     assert wait(throttle, HOME, "admin") >= 60
+
+
+def test_a_page_that_sends_its_visitor_to_fail_does_not_lock_it_out(throttle: Throttle) -> None:
+    succeed(throttle, HOME, "admin")
+    for _ in range(10):
+        throttle.failed(throttle.attempt(HOME, "admin", NOW, is_lured=True), NOW)
+    assert throttle.attempt(HOME, "admin", NOW, is_lured=True).wait > 0
+    assert wait(throttle, HOME, "admin") == 0
 
 
 def test_a_login_is_forgotten_after_a_month(throttle: Throttle) -> None:
@@ -498,12 +506,23 @@ def test_maintenance_says_it_in_a_body_of_its_own(admin: Admin) -> None:
     assert replies[-1].json == {"error": BLOCKED.format(replies[-1].headers["Retry-After"])}
 
 
-def test_it_is_judged_before_the_route_and_other_pages_requests(admin: Admin) -> None:
+def test_it_is_judged_before_the_route_and_roles_but_not_before_there_being_credentials(admin: Admin) -> None:
     for _ in range(10):
         guess(admin)
-    for path, headers in (("/_api/nothing", {}), ("/_api/sites", {"Origin": "http://evil.example"})):
-        assert admin.get(path, headers=headers).status_code == 429
+    for path in ("/_api/nothing", "/_api/sites/nobody/nothing"):
+        assert admin.get(path).status_code == 429
+    assert admin.delete("/_api/reload").status_code == 429
     assert admin.client.get("/_api/sites").status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
+def test_what_another_sites_page_makes_a_browser_send_does_not_lock_its_user_out(
+    admin: Admin, headers: dict[str, str]
+) -> None:
+    assert guess(admin, "admin").status_code == 200
+    statuses = [admin.client.get("/_api/sites", headers=WRONG | headers).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    assert guess(admin, "admin").status_code == 200
 
 
 def test_a_guess_that_is_refused_costs_no_hash(make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> None:

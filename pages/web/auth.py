@@ -4,19 +4,17 @@
 route, admin-only routes. Everything that is not a visitor's request is guarded, so a new route is too.
 """
 
-import re
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from pages.config import Config
 from pages.errors import CrossSiteRequest, Forbidden
-from pages.hosts import host_of
 from pages.web.context import config
 from pages.web.logins import basic, user_of_request
+from pages.web.origins import asked_host, is_cross_site
 from pages.web.replies import failure, maintenance_failure, not_found_page
 
 View = TypeVar("View", bound=Callable[..., Response])
@@ -66,7 +64,7 @@ def guard() -> Response | None:
         g.user = user_of_request()
         if g.user is None:
             return basic.auth_error_callback(401)  # type: ignore[no-any-return]
-    if _is_cross_site():
+    if is_cross_site():
         raise CrossSiteRequest()
     if isinstance(request.routing_exception, HTTPException):
         raise request.routing_exception
@@ -83,29 +81,4 @@ def _deny(status: int) -> Response:
 
 
 def _on_admin_host(settings: Config) -> bool:
-    return not settings.admin_hosts or _host(request.environ.get("HTTP_HOST", "")) in settings.admin_hosts
-
-
-def _is_cross_site() -> bool:
-    """Did a browser send this for a page of another origin? (curl sends neither header.)"""
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-        return True
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return False
-    return not _netloc(origin) or _host(_netloc(origin)) != _host(request.environ.get("HTTP_HOST", ""))
-
-
-def _netloc(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
-
-
-def _host(netloc: str) -> str:
-    """The host without its port; also of what can be no site's domain (``[::1]``, ``my_nas``)."""
-    try:
-        return host_of(netloc)
-    except ValueError:
-        return re.sub(r":[0-9]*\Z", "", netloc).lower()
+    return not settings.admin_hosts or asked_host() in settings.admin_hosts

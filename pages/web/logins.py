@@ -16,6 +16,7 @@ from pages import passwords
 from pages.errors import TooManyFailures
 from pages.throttle import Attempt
 from pages.web.context import User, config, services
+from pages.web.origins import is_cross_site
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def _verify(name: str, password: str) -> User | None:
 
 
 def _attempt(name: str) -> Attempt:
-    attempt = services().throttle.attempt(request.remote_addr or "", name, time.time())
+    attempt = services().throttle.attempt(request.remote_addr or "", name, time.time(), is_cross_site())
     if attempt.wait:
         raise TooManyFailures(attempt.wait)
     return attempt
