@@ -354,7 +354,7 @@ def recorded(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("Host", "blog.localhost"),
+        ("Host", "blog.localhost:8080"),
         ("X-Forwarded-Host", None),
         ("X-Forwarded-For", "127.0.0.42"),
         ("X-Forwarded-Proto", "http"),
