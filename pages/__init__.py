@@ -9,8 +9,8 @@ The layers; a module imports from those below it or beside it, never from above 
     app  commands
     web.sites  web.deploys  web.checkpoints  web.status  web.verify  web.maintenance  web.serving
     web.errors
-    web.journal  web.front  web.auth  web.requests  web.replies  web.context  web.proxies  web.conditions
-    web.accel  web.whole_file
+    web.journal  web.front  web.auth  web.logins  web.requests  web.replies  web.context  web.proxies
+    web.conditions  web.accel  web.whole_file  web.origins
     web.lookup
     drill
     services  nginx

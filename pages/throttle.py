@@ -6,7 +6,7 @@ Shared by all processes of an installation. Knows nothing of HTTP; addresses and
 import ipaddress
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -31,10 +31,12 @@ class Attempt:
     """Somebody tries to log in. ``wait`` is 0, or the seconds until the next attempt may be made.
 
     A friend is who has logged in as this user from this address before; settled, when a success is nothing new.
+    Lured is who was sent by another site's page, and maybe with a name and password of that page's.
     """
 
     address: str
     user: str
+    is_lured: bool = False
     wait: int = 0
     is_friend: bool = False
     is_settled: bool = False
@@ -52,8 +54,8 @@ class _Rule(NamedTuple):
 class Throttle:
     """``limit`` failures in ``window`` seconds are allowed for one user from one address; 0: any number.
 
-    A friend is judged by that limit alone, and counted apart: so nobody elsewhere can lock it out. ``path`` is the
-    file of the counts, 2.75 MiB.
+    A friend is judged by that limit alone, and counted apart: so nobody elsewhere can lock it out. Nor can a page it
+    looks at: who is lured has a count of its own. ``path`` is the file of the counts, 2.75 MiB.
     """
 
     def __init__(self, path: Path, limit: int, window: float) -> None:
@@ -62,12 +64,12 @@ class Throttle:
         self._strangers = Tally(0, _STRANGERS, window)
         self._friends = Tally(_STRANGERS, _FRIENDS, window)
 
-    def attempt(self, untrusted_address: str, untrusted_user: str, now: float) -> Attempt:
+    def attempt(self, untrusted_address: str, untrusted_user: str, now: float, is_lured: bool = False) -> Attempt:
         """May this user try from there? ``now`` is in seconds since the epoch; no address (``""``) is unknown."""
-        address = _network(untrusted_address)
+        attempt = Attempt(_network(untrusted_address), untrusted_user, is_lured)
         if not self._limit:
-            return Attempt(address, untrusted_user)
-        return self._blocks.use(lambda blocks: self._judge(blocks, address, untrusted_user, now))
+            return attempt
+        return self._blocks.use(lambda blocks: self._judge(blocks, attempt, now))
 
     def failed(self, attempt: Attempt, now: float) -> list[str]:
         """Count a failure; returns what is blocked from now on: ``pair``, ``address``, ``user``."""
@@ -83,34 +85,34 @@ class Throttle:
         if self._limit and attempt.address and not attempt.is_settled:
             self._blocks.use(lambda blocks: self._settle(blocks, attempt, now))
 
-    def _judge(self, blocks: Blocks, address: str, user: str, now: float) -> Attempt:
-        last = self._last_success(blocks, address, user, now) if address else None
-        attempt = Attempt(address, user, is_friend=last is not None)
+    def _judge(self, blocks: Blocks, attempt: Attempt, now: float) -> Attempt:
+        last = self._last_success(blocks, attempt, now) if attempt.address else None
+        attempt = replace(attempt, is_friend=last is not None)
         rules = self._rules(attempt)
         counts = [rule.tally.count(blocks, rule.key, now) for rule in rules]
         pairs = zip(rules, counts, strict=True)
         wait = max(rule.tally.seconds_until_below(count, rule.limit, now) for rule, count in pairs)
         is_settled = last is not None and now - last < _REFRESH_SECONDS and not counts[0].total
-        return Attempt(address, user, math.ceil(wait), attempt.is_friend, is_settled)
+        return replace(attempt, wait=math.ceil(wait), is_settled=is_settled)
 
     def _rules(self, attempt: Attempt, everything: bool = False) -> list[_Rule]:
         """The counts that an attempt is judged by; ``everything``: that its failure is added to. The pair's first."""
-        name = attempt.user.encode("utf-8", "surrogatepass")
-        place = attempt.address.encode("utf-8", "surrogatepass")
-        of_user = _Rule("user", self._strangers, b"user\0" + name, self._limit * USER_FACTOR)
-        if not place:
+        of_user = _Rule("user", self._strangers, b"user\0" + _encoded(attempt.user), self._limit * USER_FACTOR)
+        if not attempt.address:
             return [of_user]
         tally = self._friends if attempt.is_friend else self._strangers
-        of_pair = _Rule("pair", tally, _pair(place, name), self._limit)
+        of_pair = _Rule("pair", tally, b"lured "[: 6 * attempt.is_lured] + _pair(attempt), self._limit)
         if attempt.is_friend and not everything:
             return [of_pair]
-        of_address = _Rule("address", self._strangers, b"address\0" + place, self._limit * ADDRESS_FACTOR)
+        of_address = _Rule(
+            "address", self._strangers, b"address\0" + _encoded(attempt.address), self._limit * ADDRESS_FACTOR
+        )
         return [of_pair, of_address, of_user]
 
     # --- Friends ----------------------------------------------------------------------------
 
-    def _last_success(self, blocks: Blocks, address: str, user: str, now: float) -> int | None:
-        tag, block = _friend(blocks, address, user)
+    def _last_success(self, blocks: Blocks, attempt: Attempt, now: float) -> int | None:
+        tag, block = _friend(blocks, attempt)
         content = blocks.read(block)
         at = find(content, tag, _FRIEND.size)
         last = None if at is None else int(_FRIEND.unpack_from(content, at)[1])
@@ -119,22 +121,25 @@ class Throttle:
     def _settle(self, blocks: Blocks, attempt: Attempt, now: float) -> None:
         of_pair = self._rules(attempt)[0]
         of_pair.tally.clear(blocks, of_pair.key, now)
-        tag, block = _friend(blocks, attempt.address, attempt.user)
+        tag, block = _friend(blocks, attempt)
         friends = [friend for friend in _FRIEND.iter_unpack(blocks.read(block)) if friend[0] != tag]
         friends.sort(key=lambda friend: int(friend[1]), reverse=True)
         latest = [(tag, int(now)), *friends[: _FRIENDS_OF_A_USER - 1]]
         blocks.write(block, b"".join(_FRIEND.pack(*friend) for friend in latest))
 
 
-def _pair(place: bytes, name: bytes) -> bytes:
-    return b"pair\0" + place + b"\0" + name
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
-def _friend(blocks: Blocks, address: str, user: str) -> tuple[bytes, int]:
+def _pair(attempt: Attempt) -> bytes:
+    return b"pair\0" + _encoded(attempt.address) + b"\0" + _encoded(attempt.user)
+
+
+def _friend(blocks: Blocks, attempt: Attempt) -> tuple[bytes, int]:
     """What is stored of a user's address, and in which block: one for each user, so that no other fills it."""
-    name = user.encode("utf-8", "surrogatepass")
-    tag, _ = tag_of(blocks.secret, _pair(address.encode("utf-8", "surrogatepass"), name))
-    _, number = tag_of(blocks.secret, b"friends of\0" + name)
+    tag, _ = tag_of(blocks.secret, _pair(attempt))
+    _, number = tag_of(blocks.secret, b"friends of\0" + _encoded(attempt.user))
     return tag, _STRANGERS + _FRIENDS + number % _LIST
 
 

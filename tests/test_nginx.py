@@ -363,7 +363,7 @@ def in_front_of(handler: type[BaseHTTPRequestHandler], front: Front, folder: Pat
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("Host", "blog.localhost"),
+        ("Host", "blog.localhost:8080"),
         ("X-Forwarded-Host", None),
         ("X-Forwarded-For", "127.0.0.42"),
         ("X-Forwarded-Proto", "http"),

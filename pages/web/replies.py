@@ -68,4 +68,8 @@ def _json(body: dict[str, Any], status: int) -> Response:
     data = msgspec.json.encode(body) + b"\n"
     response = Response(data, status, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
+    # For the person or program that asked, and for no page: not to embed, not to frame, not to take for a script.
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
     return response
