@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 
+from pages import files
 from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
@@ -38,7 +39,7 @@ class Services:
     def recover(self) -> None:
         """Finish or clear what a crash left; creates an empty data folder."""
         try:
-            self.paths.data.mkdir(parents=True, exist_ok=True)
+            files.make_folders(self.paths.data)
         except OSError as error:
             raise ConfigError(f"data_dir: {self.paths.data} cannot be used: {error.strerror}.") from None
         recover(self.paths, self.workshop, self.publisher, now())
