@@ -60,7 +60,7 @@ class Backups:
     def back_up(self, now: datetime) -> Path:
         """Write a new backup and let the oldest go; returns its path. Raises ``OperationFailed``."""
         folder = self._config.backup_dir
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_folders(folder, 0o700)
         aside = folder / f".unfinished-{secrets.token_hex(8)}"
         try:
             extension = self._write(aside)

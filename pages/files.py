@@ -51,15 +51,15 @@ def sync_file_system(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_folders(path: Path) -> None:
-    """Create ``path`` and its parents, durably: each new name is synced in its parent."""
-    missing = []
+def make_folders(path: Path, mode: int = 0o777) -> None:
+    """Create ``path`` and its parents, durably: each new name is synced in its parent. ``mode`` is the last one's."""
+    wanted, missing = path, []
     while not path.is_dir():
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
         with suppress(FileExistsError):
-            folder.mkdir()
+            folder.mkdir(mode if folder == wanted else 0o777)
         fsync_folder(folder.parent)
 
 

@@ -28,14 +28,15 @@ def recover(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetim
         is_new = paths.first_start.exists() or not (paths.registry.exists() or any(paths.histories.glob("*/*")))
         for folder in FOLDERS:
             if folder != "registry":
-                (paths.data / folder).mkdir(exist_ok=True)
+                files.make_folders(paths.data / folder)
         _check_one_file_system(paths)
         _finish(workshop, publisher)
         if is_new:
             paths.first_start.touch()  # Until all of it is done.
+            files.fsync_folder(paths.first_start.parent)
             _put_up_welcome(paths, workshop, publisher, now)
             paths.first_start.unlink()
-        paths.registry.mkdir(exist_ok=True)
+        files.make_folders(paths.registry)
 
 
 def _check_one_file_system(paths: Paths) -> None:

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
+from pages import files
 from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
@@ -51,7 +52,7 @@ class Services:
     def recover(self) -> None:
         """Finish or clear what a crash left; creates an empty data folder. ``ConfigError``, ``DataUnusable``."""
         try:
-            self.paths.data.mkdir(parents=True, exist_ok=True)
+            files.make_folders(self.paths.data)
         except OSError as error:
             raise ConfigError(f"data_dir: {self.paths.data} cannot be used: {error.strerror}.") from None
         try:

@@ -173,7 +173,8 @@ static unsigned long parent(const char *path) {
     snprintf(folder, sizeof folder, "%s", path);
     char *slash = strrchr(folder, '/');
     if (slash) *slash = 0;
-    return inode(folder);
+    struct stat status;  // Of a link, what it leads to: that is what is changed.
+    return stat(folder, &status) == 0 ? status.st_ino : 0;
 }
 
 static void note(const char *call, int is_new, unsigned long what, const char *path, const char *second) {

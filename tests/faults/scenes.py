@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,13 @@ def snapshot(world: World) -> TestResponse:
     return world.call("POST", f"{SITE}/checkpoints", {"description": "by hand"})
 
 
+def first_start(world: World) -> TestResponse:
+    with injector.unseen():
+        shutil.rmtree(world.data)
+    create_app(config_on(world.data.parent), run_now)
+    return world.call("GET", "/_api/health")
+
+
 def reload(world: World) -> TestResponse:
     return world.call("POST", "/_api/reload")
 
@@ -202,6 +210,9 @@ LONG_SCENES: dict[str, tuple[list[Step], list[Step]]] = {
     ),
     "deploy much text": ([create], [deploy_version(1, **{"large.txt": _LARGE}), deploy_version(2, large=_LARGE)]),
 }
+
+# No crash is judged in these.
+LINT_SCENES: dict[str, tuple[list[Step], list[Step]]] = {"first start": ([], [first_start, create])}
 
 
 def goes_on(world: World) -> list[str]:

@@ -1,0 +1,293 @@
+"""Bugs put into a copy of ``pages``, to see that the laboratory finds them.
+
+A bug is a piece of source and what stands there instead. To try one of your own: copy ``pages`` into a folder, break
+it, and run any test of tests/faults with PAGES_SOURCE naming that folder; or ``python -m faults.lab`` with PYTHONPATH
+(see lab.py).
+"""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults import lint
+from faults.runs import SOURCE, lab
+
+# ruff: noqa: E501
+
+
+@dataclass(frozen=True)
+class Bug:
+    """``old`` becomes ``new`` in a module; found by a fault of ``modes`` in ``scene``, or by the lint if there are none."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    scene: str
+    modes: str = ""
+    also: tuple[str, str] = ("", "")
+
+
+_FOLDER = "files.fsync_folder"
+
+# Each fsync and syncfs that there is, taken away.
+SYNCS = [
+    Bug("a file's content", "work.py", "os.fsync(descriptor)", "pass", "second deploy"),
+    Bug("a moved file's name", "work.py", "files.fsync_folder(destination.parent)", "pass", "second deploy"),
+    Bug(
+        "a link's name",
+        "work.py",
+        "        files.fsync_folder(path.parent)\n\n    def intend",
+        "\n    def intend",
+        "warm checkout",
+    ),
+    Bug("a new folder's name", "files.py", "fsync_folder(folder.parent)", "pass", "create"),
+    Bug("all of a deploy", "publish.py", "files.sync_file_system(archive)", "pass", "second deploy"),
+    Bug("all that was unpacked", "versions.py", "files.sync_file_system(staging.tree)", "pass", "cold checkout"),
+    Bug("twins made later", "versions.py", "files.sync_file_system(folder)", "pass", "deploy much text"),
+    Bug("what is in a version", "trees.py", "files.fsync_folder(folder)", "pass", "second deploy"),
+    Bug("the note", "work.py", 'files.fsync_file(self.path / "note")', "pass", "create"),
+    Bug("the intent", "work.py", 'files.fsync_file(self.path / "intent")', "pass", "delete"),
+    Bug("the notes' names", "work.py", "files.fsync_folder(self.path)", "pass", "delete checkpoint"),
+    Bug("the work folder's name", "work.py", "files.fsync_folder(self.path.parent)", "pass", "create"),
+    Bug("a record's removal", "registry.py", "files.fsync_folder(record.parent)", "pass", "delete"),
+    Bug("a domain's release", "registry.py", "files.fsync_folder(self._paths.domains)", "pass", "change domain"),
+    Bug("a public link's removal", "public.py", "files.fsync_folder(self._paths.public)", "pass", "disable"),
+    Bug("an archive's removal", "history.py", "files.fsync_folder(folder)", "pass", "delete checkpoint"),
+    Bug("a site's removal", "publish.py", "files.fsync_folder(folder)", "pass", "delete beside another"),
+    Bug("a backup's content", "backups.py", "os.fsync(file.fileno())", "pass", "backup"),
+    Bug("a backup's name", "backups.py", "files.fsync_folder(folder)", "pass", "backup"),
+    Bug(
+        "a backup folder's name",
+        "backups.py",
+        "files.make_folders(folder, 0o700)",
+        "folder.mkdir(0o700, exist_ok=True)",
+        "backup",
+    ),
+    Bug(
+        "the folders of a first start",
+        "recovery.py",
+        "files.make_folders(paths.data / folder)",
+        "(paths.data / folder).mkdir(exist_ok=True)",
+        "first start",
+    ),
+    Bug(
+        "the data folder's name",
+        "services.py",
+        "files.make_folders(self.paths.data)",
+        "self.paths.data.mkdir(exist_ok=True)",
+        "first start",
+    ),
+    Bug(
+        "the intent before what it tells of",
+        "publish.py",
+        "        work.intend(checkpoint_id)\n        files.sync_file_system(archive)\n",
+        "        files.sync_file_system(archive)\n        work.intend(checkpoint_id)\n",
+        "second deploy",
+    ),
+]
+
+_COMMIT = "            self._histories.write(work, history.with_current(before, checkpoint_id, now))\n"
+_SWITCH = "            self._versions.switch(work, site, link)\n"
+_STORE = "        self._histories.store(work, site, checkpoint_id, archive, manifest)\n"
+_WRITE = "        self._histories.write(work, history.with_checkpoint(before, checkpoint))\n"
+_READY, _ADD = "            self._make_ready(work, site)\n", "            self._registry.add(work, site)\n"
+_REMOVE = "            self._registry.remove(work, username, site_id)\n"
+_CLEAR = "            self._clear_away(work, username, site_id)\n"
+_RECORD = "            work.write(self._paths.record(username, site_id), _encoded(site))\n"
+_RELEASE = "            if site.domain != before.domain:\n                self._release(work, before.domain, username, site_id)\n"
+
+# Two steps swapped, one forgotten, an error passed over.
+LOGIC = [
+    Bug("switch before commit", "publish.py", _COMMIT + _SWITCH, _SWITCH + _COMMIT, "warm checkout", "kill"),
+    Bug(
+        "deploy switches before it commits",
+        "publish.py",
+        _WRITE + _SWITCH[4:],
+        _SWITCH[4:] + _WRITE,
+        "second deploy",
+        "kill",
+    ),
+    Bug("metadata before the archive", "publish.py", _STORE, _WRITE + _STORE, "second deploy", "kill"),
+    Bug(
+        "archive goes before the commit",
+        "publish.py",
+        "            self._histories.write(work, history.without",
+        "            self._discard_version(work, site, checkpoint_id)\n            self._histories.write(work, history.without",
+        "delete checkpoint",
+        "kill",
+    ),
+    Bug("a site's files go before its record", "publish.py", _REMOVE + _CLEAR, _CLEAR + _REMOVE, "delete", "kill"),
+    Bug("a record before its root", "publish.py", _READY + _ADD, _ADD + _READY, "create", "kill"),
+    Bug(
+        "a domain is freed before the record says so",
+        "registry.py",
+        _RECORD + _RELEASE,
+        _RELEASE + _RECORD,
+        "change domain",
+        "kill",
+    ),
+    Bug(
+        "nginx serves what the record does not allow",
+        "registry.py",
+        "if site.domain != before.domain or not is_public(site):",
+        "if False:",
+        "disable",
+        "kill",
+    ),
+    Bug(
+        "no intent",
+        "work.py",
+        '(self.path / "intent").write_text(what, encoding="utf-8")',
+        "pass",
+        "second deploy",
+        "kill",
+    ),
+    Bug("no note", "work.py", "            if note:\n", "            if False:\n", "delete", "kill"),
+    Bug(
+        "nothing is finished at a start",
+        "recovery.py",
+        "publisher.finish(username, site_id, abandoned.intent)",
+        "pass",
+        "delete",
+        "kill",
+    ),
+    Bug(
+        "a start undoes what was committed",
+        "publish.py",
+        "if is_checkpoint_id(intended) and intended not in {c.id for c in known.checkpoints}:",
+        "if is_checkpoint_id(intended):",
+        "second deploy",
+        "kill",
+    ),
+    Bug(
+        "a start does not look whether a root is whole",
+        "trees.py",
+        "if tree is None or not tree.is_dir():",
+        "if False:",
+        "create",
+        "kill",
+        ("if tree.parent.parent !=", "if not tree or tree.parent.parent !="),
+    ),
+    Bug(
+        "a file is written in place",
+        "work.py",
+        "temporary = self.new_path()\n",
+        "temporary = destination\n        destination.unlink(missing_ok=True)\n",
+        "disable",
+        "kill",
+        ("        self.move(temporary, destination)\n", ""),
+    ),
+    Bug(
+        "a link is replaced in two steps",
+        "work.py",
+        "            os.rename(link, path)\n",
+        "            path.unlink(missing_ok=True)\n            os.rename(link, path)\n",
+        "warm checkout",
+        "kill",
+    ),
+    Bug(
+        "a folder that waits for its site is cleared",
+        "publish.py",
+        "keeps_root=keeps_root",
+        "keeps_root=False",
+        "create over a folder",
+        "kill",
+    ),
+    Bug(
+        "an upload written in part is taken for whole",
+        "web/requests.py",
+        "        rest = memoryview(data)\n        while rest:",
+        "        return super().write(data)\n        while rest:",
+        "first deploy",
+        "short",
+    ),
+    Bug(
+        "a file written in part is taken for whole",
+        "staging.py",
+        "    while written < len(data):",
+        "    while False:",
+        "first deploy",
+        "short",
+    ),
+    Bug(
+        "a snapshot goes without what it cannot read",
+        "roots.py",
+        "            if error.errno in _OURS:\n",
+        "            if False:\n",
+        "snapshot",
+        "emfile",
+    ),
+    Bug(
+        "nothing is put right after an error",
+        "publish.py",
+        "            except OSError:\n                self._put_right(work, username, site_id)\n                raise\n",
+        "            except OSError:\n                raise\n",
+        "delete",
+        "eio",
+    ),
+    Bug(
+        "an fsync that failed is passed over",
+        "work.py",
+        "            os.fsync(descriptor)\n",
+        "            with suppress(OSError):\n                os.fsync(descriptor)\n",
+        "disable",
+        "eio",
+    ),
+    Bug(
+        "an error of the disk is no OSError any more",
+        "files.py",
+        "            raise OSError(code, os.strerror(code), str(path))",
+        "            raise ValueError(code)",
+        "second deploy",
+        "eio",
+    ),
+    Bug("files that others cannot read", "staging.py", "_CREATE, 0o644)", "_CREATE, 0o600)", "first deploy", "kill"),
+]
+
+# What may be left out alone, and why no rule and no fault can tell.
+REDUNDANT = {
+    r"fsync data/(sites-checkpoints|trees)/[^/]+$": "a second new name in the same folder is synced after it",
+    r"fsync data/(sites|registry)/[^/]+$": "the same folder is synced once more before the answer",
+    r"fsync data/sites-checkpoints/[^/]+/[^/]+$": "a second new name in the same folder, or the commit, is synced after it",
+    r"fsync data/(domains|public)$": "the same folder is synced once more before the answer; a start puts links right",
+    r"fsync data$": "all folders of a first start are made in it: the last one's sync is for all",
+    r"fsync data/trees/.*": "an empty folder is thrown away with the next deploy, or made again",
+    r"fsync data/work(/.*)?$": "a note of a site of which nothing is on disk yet, at a first start",
+}
+
+
+def patched(bug: Bug, folder: Path, source: Path = SOURCE) -> Path:
+    """A copy of ``pages`` with the bug, in a folder for PYTHONPATH."""
+    shutil.copytree(source / "pages", folder / "pages", ignore=shutil.ignore_patterns("__pycache__"))
+    module = folder / "pages" / bug.module
+    text = module.read_text()
+    for old, new in ((bug.old, bug.new), bug.also):
+        if old:
+            assert text.count(old) == 1, f"{bug.name}: {bug.module} has {text.count(old)} times {old!r}"
+            text = text.replace(old, new)
+    compile(text, bug.module, "exec")
+    module.write_text(text)
+    return folder
+
+
+def found(bug: Bug) -> list[str]:
+    """What the laboratory says of the bug; empty when it passes unseen."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = patched(bug, Path(folder))
+        if not bug.modes:
+            return lint.findings(trace_of(bug.scene, source))
+        try:
+            return list(lab(bug.scene, "--modes", bug.modes, source=source)["wrong"])
+        except AssertionError as error:  # Not even the scene can be set.
+            return [str(error)]
+
+
+def trace_of(scene: str, source: Path = SOURCE) -> list[lint.Event]:
+    """The calls of a scene played without faults."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "trace"
+        lab(scene, "--trace", str(log), source=source)
+        trace = log.read_text()
+    return lint.events_of(trace, lint.root_of(trace))
