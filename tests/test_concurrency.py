@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Admin, Reply, Server, basic, tar_of, tree_of, wait_until, zip_of
+from flask import Flask
+from helpers import Admin, Reply, Server, assert_failure, basic, tar_of, tree_of, wait_until, zip_of
 
+from pages.history import Histories
+from pages.model import History, Site
 from pages.web import serving
 from pages.web.lookup import File, best_variant
 
@@ -409,6 +412,28 @@ def test_a_site_created_anew_during_deploys_never_gets_the_old_one_s(server: Ser
         assert {reply.status for reply in replies} <= {200, 404}
         assert listed == archives_of(server) if listed else told["current"] is None
         assert listed <= made
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True])
+def test_a_site_deleted_while_its_checkpoints_are_listed_is_not_shown_without_any(
+    app: Flask, admin: Admin, monkeypatch: pytest.MonkeyPatch, is_made_anew: bool
+) -> None:
+    made = admin.deployed({"index.html": "1"})
+    read = Histories.read
+
+    def read_late(self: Histories, site: Site) -> History:
+        monkeypatch.setattr(Histories, "read", read)
+        other = Admin(app.test_client())
+        assert other.delete(SITE).status_code == 200
+        if is_made_anew:
+            other.create("blog")
+        return read(self, site)
+
+    for path in (f"{SITE}/checkpoints", f"{SITE}/checkpoints/{made['id']}"):
+        monkeypatch.setattr(Histories, "read", read_late)
+        assert_failure(admin.get(path), 404, "站点不存在")
+        if not is_made_anew:
+            admin.create("blog")
 
 
 # --- Reload and backup ------------------------------------------------------------------------

@@ -4,6 +4,8 @@ import msgspec
 from flask import Blueprint, Response
 
 from pages import model
+from pages.errors import SiteNotFound
+from pages.history import checkpoint_in
 from pages.model import now
 from pages.web.context import services
 from pages.web.replies import success, with_warnings
@@ -15,7 +17,7 @@ blueprint = Blueprint("checkpoints", __name__, url_prefix="/_api/sites/<username
 
 @blueprint.get("", provide_automatic_options=False)
 def list_checkpoints(username: str, site_id: str) -> Response:
-    history = services().histories.read(_site(username, site_id))
+    history = _history(username, site_id)
     checkpoints = history.checkpoints
     return success({"current": history.current, "checkpoints": checkpoints, "total": len(checkpoints)})
 
@@ -31,7 +33,7 @@ def create_checkpoint(username: str, site_id: str) -> Response:
 
 @blueprint.get("/<checkpoint_id>", provide_automatic_options=False)
 def show_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
-    return success(services().histories.get(_site(username, site_id), checkpoint_id))
+    return success(checkpoint_in(_history(username, site_id), checkpoint_id))
 
 
 @blueprint.delete("/<checkpoint_id>", provide_automatic_options=False)
@@ -45,6 +47,15 @@ def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
     services().publisher.checkout(_site(username, site_id), checkpoint_id, now())
     data = {"username": username, "id": site_id, "checkpoint_id": checkpoint_id}
     return success(data, "站点已切换到检查点")
+
+
+def _history(username: str, site_id: str) -> model.History:
+    site = _site(username, site_id)
+    history = services().histories.read(site)
+    # Without a lock: a site that was deleted meanwhile would seem to be there, with no checkpoints.
+    if services().registry.get(username, site_id).created_at != site.created_at:
+        raise SiteNotFound()
+    return history
 
 
 def _site(username: str, site_id: str) -> model.Site:

@@ -194,6 +194,20 @@ def test_a_deploy_under_way_when_its_site_is_made_anew_is_no_version_of_the_new_
         assert {each.told[1] for each in answered.values() if each.start > created.end} <= set(listed)
 
 
+def test_a_deploy_that_unpacks_while_its_site_is_made_anew_goes_to_none_of_them(caller: Caller) -> None:
+    server = caller.server
+    archive = zip_of({"index.html": "old", "large.bin": bytes(100_000_000)})
+    with ThreadPoolExecutor(1) as pool:
+        deploying = pool.submit(server.deploy, archive)
+        wait_until(lambda: list((server.data / "work").glob("*/tree/*")), "the archive is being unpacked")
+        assert server.api("DELETE", PATH).status == 200
+        assert server.api("POST", "/_api/sites", SITE).status == 201
+        assert deploying.result(120).status in (200, 404)  # 200: it was quicker than the deletion.
+    assert caller.list(None) == (200, None, ())
+    assert caller.visit(None) == (404, None)
+    wait_until(lambda: not list((server.data / "work").iterdir()), "nothing is left over")
+
+
 # --- The checker itself -------------------------------------------------------------------------
 
 

