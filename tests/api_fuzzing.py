@@ -16,13 +16,13 @@ from helpers import PROJECT, Server, basic, zip_of
 _CONFIGURATION = PROJECT / "tests" / "schemathesis.toml"
 
 
-def fuzz(server: Server, folder: Path, *arguments: str, tenant: str = "fuzz") -> int:
+def fuzz(server: Server, folder: Path, *arguments: str) -> int:
     """Run schemathesis; returns how many requests it made. Fails with its report when an answer is not right.
 
-    Half of the calls are for sites of ``tenant``, which are put up for it.
+    Half of the calls are for sites that are put up for it.
     """
-    configuration = _CONFIGURATION.read_text(encoding="utf-8").replace("@TENANT@", tenant)
-    checkpoints = '", "'.join(_put_up_sites(server, tenant))
+    configuration = _CONFIGURATION.read_text(encoding="utf-8")
+    checkpoints = '", "'.join(_put_up_sites(server))
     (folder / "schemathesis.toml").write_text(configuration.replace("@CHECKPOINTS@", checkpoints), encoding="utf-8")
     authorization = basic()["Authorization"]
     command = [
@@ -38,13 +38,13 @@ def fuzz(server: Server, folder: Path, *arguments: str, tenant: str = "fuzz") ->
     return int(found[1].replace(",", ""))
 
 
-def _put_up_sites(server: Server, tenant: str) -> list[str]:
-    """Two sites of a tenant, each with two checkpoints: whose ids are returned."""
+def _put_up_sites(server: Server) -> list[str]:
+    """Two sites, each with two checkpoints: whose ids are returned."""
     checkpoints = []
     for site in ("one", "two"):
-        record = {"id": site, "username": tenant, "domain": f"{site}.{tenant}.localhost"}
+        record = {"id": site, "username": "fuzz", "domain": f"{site}.fuzz.localhost"}
         assert server.api("POST", "/_api/sites", record).status == 201
         for page in ("first", "second"):
-            deployed = server.deploy(zip_of({"index.html": page}), site=f"{tenant}/{site}").json()
+            deployed = server.deploy(zip_of({"index.html": page}), site=f"fuzz/{site}").json()
             checkpoints.append(deployed["data"]["checkpoint"]["id"])
     return checkpoints

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 from api_document import assert_described
-from helpers import PROJECT, Reply, Server, basic, tree_of, wait_until, zip_of
+from helpers import PROJECT, Reply, Server, basic, free_port, tree_of, wait_until, zip_of
 from http_attacks import PRIVATE, SITES, Answer, Attack, ask, attacks, faults, request, start
 from nginx import Nginx
 from postgres import PASSWORD
@@ -231,6 +231,22 @@ def test_a_body_that_claims_to_be_huge_is_413_before_it_is_sent(unmoved: Fronts,
                 assert_described("POST", path.decode(), reply.status, reply.headers, reply.read())
             # The maintenance API knows no 413 of its own.
             assert reply.status == 413 or b"maintenance" in path
+
+
+def test_what_nginx_says_by_itself_is_described_as_well(tmp_path: Path, fronts: Fronts) -> None:
+    assert fronts.api(fronts.nginx.port, "POST", "/api/admin/maintenance", b" " * 2_000_000, JSON).status == 413
+    # Where nobody is behind it: there is no server on this port.
+    orphan = Nginx(tmp_path, fronts.server.environment(), free_port()).start()
+    try:
+        for method, path in [("GET", "/_api/sites"), ("GET", "/_api/health"), ("POST", "/api/admin/maintenance")]:
+            with ThreadPoolExecutor(150) as many:
+                asked = [many.submit(fronts.server.request, method, path, port=orphan.port) for _ in range(150)]
+            for reply in (call.result() for call in asked):
+                assert reply.status in (429, 502)
+                assert_described(method, path, reply.status, reply.headers, reply.body)
+            assert {call.result().status for call in asked} == {429, 502}
+    finally:
+        orphan.stop()
 
 
 # --- Hosts ----------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ NO_JSON = [
     b"index=x", b"<index>x</index>", b"--b\r\n\r\n{}\r\n--b--", b'\x00{"index": "x"}', b'{"index": "x"}\x00',
     b"[" * 100_000, b"[" * 500_000 + b"]" * 500_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     b'{"index": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'\xef\xbb\xbf{"index": "x.html"}',
-    b'{"index": "x.html", "index": "x.html"}', b'{"index": "x.html", "ind\\u0065x": "y.html"}', b'{"id": {"a": 1, "a": 2}}',
+    b'{"index": "x.html", "index": "x.html"}', b'{"index": "x.html", "ind\\u0065x": "y.html"}',
+    b'{"id": {"a": 1, "a": 2}}',
 ]  # fmt: skip
 NO_OBJECT = [b"[]", b"null", b"true", b"false", b"0", b"-1.5e3", b'""', b'"index"', b"[{}]", b'[{"index": "x"}]']
 
