@@ -14,6 +14,7 @@ from helpers import Admin, assert_failure, assert_success, basic, everything_bel
 from werkzeug.security import generate_password_hash
 from werkzeug.test import TestResponse
 
+from pages import passwords
 from pages.app import create_app
 from pages.config import load_config
 
@@ -51,6 +52,10 @@ WRONG_METHODS = [
     ("POST", "/_api/sites/default/blog/checkpoints/x", "DELETE, GET, HEAD"),
     ("GET", "/_api/sites/default/blog/checkpoints/x/checkout", "POST"),
 ]
+
+
+SCRYPT = generate_password_hash("wonder", method="scrypt:1024:8:1")
+PBKDF2 = generate_password_hash("builder", method="pbkdf2:sha256:1000")
 
 
 class House(NamedTuple):
@@ -195,6 +200,44 @@ def test_a_tenants_hash_works_too(tmp_path: Path) -> None:
     client = create_app(load_config({"PAGES_CONFIG": str(tmp_path / "config.toml")})).test_client()
     assert_success(Admin(client, "alice", "wonder").get("/_api/health"))
     assert_unauthorized(Admin(client, "alice", hashed).get("/_api/health"))
+
+
+@pytest.mark.parametrize("admin_pass", ["secret", SCRYPT, PBKDF2])
+def test_a_wrong_guess_costs_the_same_for_whatever_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, admin_pass: str
+) -> None:
+    users = {"alice": SCRYPT, "bob": PBKDF2, "carol": "plain", "dave": SCRYPT.replace("$", "$x", 1)}
+    tables = "".join(f'[users.{name}]\npass = "{password}"\n' for name, password in users.items())
+    (tmp_path / "config.toml").write_text(f'[server]\nadmin_pass = "{admin_pass}"\n{tables}')
+    client = create_app(load_config({"PAGES_CONFIG": str(tmp_path / "config.toml")})).test_client()
+    hashed: list[str] = []
+    check = passwords.check_password_hash
+    monkeypatch.setattr(passwords, "check_password_hash", lambda *a: hashed.append(a[0].partition("$")[0]) or check(*a))
+    for name in ("admin", *users, "nobody", ""):
+        hashed.clear()
+        assert_unauthorized(client.get("/_api/sites", headers=basic(name, "wrong")))
+        assert hashed == ["pbkdf2:sha256:1000", "scrypt:1024:8:1"], name
+
+
+@pytest.mark.parametrize("password", ["secret", "decoy", "", "wonder"])
+def test_somebodys_password_lets_nobody_else_in_and_is_not_remembered(tmp_path: Path, password: str) -> None:
+    hashed = generate_password_hash("secret", method="scrypt:1024:8:1")
+    (tmp_path / "config.toml").write_text(f'[server]\nadmin_pass = "{hashed}"\n[users.alice]\npass = "wonder"\n')
+    client = create_app(load_config({"PAGES_CONFIG": str(tmp_path / "config.toml")})).test_client()
+    for _ in range(2):
+        assert_unauthorized(client.get("/_api/sites", headers=basic("nobody", password)))
+
+
+def test_a_right_hash_is_computed_once_and_not_for_each_request(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = Admin(make_app(admin_pass=SCRYPT).test_client(), password="wonder")
+    hashed: list[str] = []
+    check = passwords.check_password_hash
+    monkeypatch.setattr(passwords, "check_password_hash", lambda *a: hashed.append(a[1]) or check(*a))
+    for _ in range(20):
+        assert_success(admin.get("/_api/health"))
+    assert hashed == ["wonder"]
 
 
 def test_healthz_asks_for_no_credentials_and_minds_no_wrong_ones(unmoved: House) -> None:
