@@ -55,9 +55,10 @@ class PatientSocket(socket.socket):
         except TimeoutError:
             raise ClientTooSlow() from None
         finally:
+            self._left -= time.monotonic() - began
             self.settimeout(before)
-        gained = len(data) / self._rate if self._rate else 0
-        self._left = min(self._left - (time.monotonic() - began) + gained, self._most)
+        if self._rate:
+            self._left = min(self._left + len(data) / self._rate, self._most)
         if self._left <= 0:
             raise ClientTooSlow()
         return data
