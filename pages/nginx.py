@@ -35,6 +35,7 @@ def nginx_config(config: Config, listen: str) -> str:
         "TREES": _trees(config),
         "JSON_NAMES": "|".join(map(re.escape, media_types.by_name())),
         "BODY": f"{-(-config.max_upload_bytes // _MIB) + 1}m",
+        "MAX_UPLOAD": str(config.max_upload_bytes),
         "BACKUP": str(int(config.backup_timeout) + 60),
         "NOT_FOUND": plain_page(404, "Not Found"),
         "UNAVAILABLE": plain_page(503, "Service Unavailable"),

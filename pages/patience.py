@@ -19,7 +19,7 @@ WINDOW_SECONDS = 60.0
 _LINGER_SECONDS = 0.25
 # A new connection that says nothing goes to where idle ones wait, which costs no thread. gunicorn's own 5 s are long
 # enough for some hundred silent connections to keep everybody waiting.
-_SILENT_SECONDS = 0.02
+_SILENT_SECONDS = 0.005
 _LAST_SECONDS = 2.0
 
 
@@ -55,9 +55,10 @@ class PatientSocket(socket.socket):
         except TimeoutError:
             raise ClientTooSlow() from None
         finally:
+            self._left -= time.monotonic() - began
             self.settimeout(before)
-        gained = len(data) / self._rate if self._rate else 0
-        self._left = min(self._left - (time.monotonic() - began) + gained, self._most)
+        if self._rate:
+            self._left = min(self._left + len(data) / self._rate, self._most)
         if self._left <= 0:
             raise ClientTooSlow()
         return data
@@ -88,7 +89,6 @@ class PatientSocket(socket.socket):
 
 def be_patient(worker: Any) -> None:
     """Have a gunicorn worker of threads bound how long it waits for its clients."""
-    gthread.DEFAULT_WORKER_DATA_TIMEOUT = _SILENT_SECONDS
     handle = worker.handle
 
     def bounded(connection: Any) -> Any:
@@ -96,8 +96,9 @@ def be_patient(worker: Any) -> None:
             plain = connection.sock
             connection.sock = PatientSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
         connection.sock.expect(HEAD_SECONDS)
-        if not worker.alive and not connection.initialized:
-            connection.wait_for_data(_LAST_SECONDS)
+        is_new = not connection.initialized
+        if is_new and not connection.wait_for_data(_SILENT_SECONDS if worker.alive else _LAST_SECONDS):
+            return gthread._DEFER
         return handle(connection)
 
     finish = worker.finish_request

@@ -136,7 +136,7 @@ def test_an_upload_over_the_limit_of_nginx_is_413_in_the_envelope(front: Front) 
     assert reply.headers["Cache-Control"] == "no-store"
     assert set(reply.json()) == {"success", "message"}
     assert reply.json()["success"] is False
-    assert reply.json()["message"].startswith("上传文件过大")
+    assert reply.json()["message"].startswith("上传文件超过上限 max_upload_bytes = ")
 
 
 def test_an_upload_of_unknown_length_over_the_limit_of_nginx_is_413_in_the_envelope(front: Front) -> None:
@@ -158,7 +158,7 @@ def test_the_limit_is_the_largest_upload_and_a_form_around_it() -> None:
     limit = re.findall(r"^ +client_max_body_size (\d+)m;", CONFIGURATION, re.MULTILINE)
     megabytes = Config().max_upload_bytes // 1024**2 + 1
     assert sorted(limit) == ["1", str(megabytes)]
-    assert f'client_max_body_size {megabytes}m"' in CONFIGURATION, "the message tells the same number"
+    assert f"max_upload_bytes = {Config().max_upload_bytes} 字节" in CONFIGURATION, "the message tells it"
 
 
 # --- Hosts --------------------------------------------------------------------------------------

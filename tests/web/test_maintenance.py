@@ -2,12 +2,15 @@
 
 import json
 import logging
+import os
 import re
+import socket
 import stat
 import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -304,6 +307,107 @@ def test_a_pg_dump_that_hangs_is_ended_at_the_limit(
     app = make_app(DATABASE_URL=database, pg_dump_path=fake, backup_timeout=1)
     assert ask(app.test_client(), "backup").status_code == 500
     assert backups(data) == []
+
+
+_FAILING = {
+    "partial output, exit 1": "echo half > $target; exit 1",
+    "nothing written": "exit 0",
+    "an empty file": ": > $target; exit 0",
+    "killed": "echo half > $target; kill -9 $$",
+    "a password prompt": "read answer < /dev/tty; exit 1",
+    "it reads its input": "cat; echo half > $target; exit 1",
+    "megabytes of errors": "echo half > $target; yes 'error: s3cret-word' | head -c 5000000 >&2; exit 1",
+    "it says the secret": 'echo "error: $PGPASSWORD" >&2; exit 1',
+    "it hangs and ignores SIGTERM": "trap '' TERM; echo half > $target; while :; do sleep 1; done",
+}
+
+
+@pytest.mark.parametrize("fails", _FAILING.values(), ids=_FAILING.keys())
+def test_a_pg_dump_that_fails_is_a_500_with_a_reason_and_no_secret_and_no_file(
+    make_app: Callable[..., Flask], database: str, data: Path, tmp_path: Path, fails: str, monkeypatch: Any
+) -> None:
+    fake = tmp_path / "bin/pg_dump"
+    fake.parent.mkdir()
+    fake.write_text(
+        '#!/bin/bash\n[ "$1" = --version ] && echo "pg_dump (PostgreSQL) 99.0" && exit\n'
+        "for argument; do case $argument in --file=*) target=${argument#--file=};; esac; done\n" + fails + "\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    response = ask(make_app(DATABASE_URL=database, backup_timeout=2).test_client(), "backup")
+    assert (response.status_code, response.json["error"]) == (500, "操作失败")
+    assert 0 < len(response.json["details"]) < 1000
+    assert PASSWORD not in response.text
+    assert os.listdir(data.parent / "backups") == []
+
+
+def test_a_database_that_takes_connections_and_says_nothing_is_given_up(
+    make_app: Callable[..., Flask], data: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://u:s3cret-word@127.0.0.1:{silent.getsockname()[1]}/d?connect_timeout=2"
+        response = ask(make_app(DATABASE_URL=url).test_client(), "backup")
+    assert response.status_code == 500
+    assert "s3cret-word" not in response.text
+    assert os.listdir(data.parent / "backups") == []
+
+
+# --- Which backups are kept -----------------------------------------------------------------
+
+
+def old_backup(data: Path, name: str, mtime: float = 0) -> None:
+    folder = data.parent / "backups"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text("old")
+    os.utime(folder / name, (mtime, mtime))
+
+
+def test_the_newest_are_told_by_their_names_whatever_the_files_times(
+    make_app: Callable[..., Flask], data: Path
+) -> None:
+    client = make_app(backup_keep=2).test_client()
+    for year, mtime in ((2001, 5000.0), (2002, 5000.0), (2003, 5000.0)):  # Copied in one go: equal times.
+        old_backup(data, f"backup-{year}-01-01T00-00-00-000Z.sql", mtime)
+    name = ask(client, "backup").json["backupFile"]
+    assert {path.name for path in backups(data)} == {"backup-2003-01-01T00-00-00-000Z.sql", name}
+
+
+def test_a_clock_that_went_back_does_not_cost_the_new_backup(make_app: Callable[..., Flask], data: Path) -> None:
+    client = make_app(backup_keep=2).test_client()
+    for year in (2901, 2902, 2903):
+        old_backup(data, f"backup-{year}-01-01T00-00-00-000Z.sql")
+    name = ask(client, "backup").json["backupFile"]
+    assert name in {path.name for path in backups(data)}
+
+
+def test_foreign_files_and_folders_stop_no_pruning_and_stay(make_app: Callable[..., Flask], data: Path) -> None:
+    client = make_app(backup_keep=1).test_client()
+    foreign = ["notes.txt", "backup-yesterday.sql", "backup-2001-01-01T00-00-00-000Z.sql.gz"]
+    for name in foreign:
+        old_backup(data, name)
+    old_backup(data, "backup-2001-01-01T00-00-00-000Z.sql")
+    name = ask(client, "backup").json["backupFile"]
+    assert sorted(os.listdir(data.parent / "backups")) == sorted([*foreign, name])
+
+
+def test_a_crash_while_pruning_is_made_up_for_by_the_next_backup(
+    make_app: Callable[..., Flask], data: Path, monkeypatch: Any
+) -> None:
+    client = make_app(backup_keep=1).test_client()
+    for year in (2001, 2002, 2003):
+        old_backup(data, f"backup-{year}-01-01T00-00-00-000Z.json")
+
+    def crash(path: Path, **kwargs: Any) -> None:
+        raise KeyboardInterrupt  # Nothing of ours catches it: as if the process had ended there.
+
+    with monkeypatch.context() as patched:
+        unlink = Path.unlink
+        patched.setattr(Path, "unlink", lambda p, **kw: crash(p) if "-2002-" in p.name else unlink(p, **kw))
+        with pytest.raises(KeyboardInterrupt):
+            ask(client, "backup")
+    assert len(backups(data)) >= 2
+    name = ask(client, "backup").json["backupFile"]
+    assert [path.name for path in backups(data)] == [name]
 
 
 # --- Restart --------------------------------------------------------------------------------
