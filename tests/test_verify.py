@@ -285,6 +285,10 @@ DAMAGE: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
         lambda b: link_to(b.data / "domains/blog.localhost", "../registry/default/other.json"),
         {"domain-missing", "domain-wrong", "public-wrong"},
     ),
+    "a file for the domain link": (
+        lambda b: replaced(b.data / "domains/blog.localhost", "x"),
+        {"domain-missing", "domain-wrong", "public-wrong"},
+    ),
     "a dangling domain link": (
         lambda b: (b.data / "domains/gone.localhost").symlink_to("../registry/default/gone.json"),
         {"domain-wrong"},
