@@ -9,7 +9,7 @@ export PYTHON
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults check lint types backup clear-cache restart restore bench clean
+.PHONY: help install run test faults check lint types backup backup-full drill verify clear-cache restart restore bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +38,15 @@ types: $(VENV)/.test ## Mypy, strict
 
 backup: $(VENV)/.run ## Back up the database, or the registry, through the running service
 	@$(BIN)/pages maintenance backup
+
+backup-full: $(VENV)/.run ## Back up records, metadata and archives of all sites into one file
+	@$(BIN)/pages backup --full
+
+drill: $(VENV)/.run ## Restore the newest backup into a temporary place and compare: make drill FILE=…
+	@$(BIN)/pages backup --drill $(if $(FILE),"$(FILE)")
+
+verify: $(VENV)/.run ## Re-read everything on disk and say what is wrong: make verify ARGS="--repair --site default/blog"
+	@$(BIN)/pages verify $(ARGS)
 
 clear-cache: $(VENV)/.run ## Empty data/cache, through the running service
 	@$(BIN)/pages maintenance clear-cache

@@ -6,6 +6,8 @@ None of it asks the running service: all of it works beside one, and without one
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,7 +15,7 @@ import msgspec
 
 from pages import backups, database, drill
 from pages.config import Config, load_config
-from pages.errors import OperationFailed
+from pages.errors import OperationFailed, SiteNotFound
 from pages.model import is_name, now
 from pages.services import Services, build_services
 from pages.verify import Checked, Report
@@ -54,7 +56,8 @@ def verify(site: tuple[str, str] | None, repair: bool, as_json: bool) -> None:
     services = build_services(load_config())
     _require_data(services)
     progress = _Progress(sys.stderr.isatty())
-    report = services.verifier.run(now(), only=site, repair=repair, progress=progress)
+    with _named(site):
+        report = services.verifier.run(now(), only=site, repair=repair, progress=progress)
     progress.close()
     if as_json:
         click.echo(msgspec.json.encode({"problems": report.problems(), "checked": report.checked}).decode())
@@ -91,7 +94,8 @@ def backup(full: bool, site: tuple[str, str] | None, output: Path | None, is_dri
     if not full:
         click.echo(services.upkeep.back_up())
         return
-    path, missing = services.full_backups.back_up(now(), site, output)
+    with _named(site):
+        path, missing = services.full_backups.back_up(now(), site, output)
     for name in missing:
         click.echo(f"Warning: the installation lacks {name}", err=True)
     click.echo(path)
@@ -148,6 +152,15 @@ def _restore_database(config: Config, kind: str, file: Path, clean: bool) -> Non
         database.load_dump(config.database_url, file, pg_restore=pg_restore, clean=clean, timeout=config.backup_timeout)
     else:
         database.import_tables(config.database_url, file, clean=clean)
+
+
+@contextmanager
+def _named(site: tuple[str, str] | None) -> Iterator[None]:
+    """Say in English which site there is not."""
+    try:
+        yield
+    except SiteNotFound:
+        raise OperationFailed(f"there is no site {'/'.join(site or ())}") from None
 
 
 def _with_data(config: Config) -> Services:

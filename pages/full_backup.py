@@ -17,7 +17,7 @@ from pathlib import Path
 from pages import files, full_tar
 from pages.backups import NAMES, give_name, prune
 from pages.config import Config
-from pages.errors import HistoryBroken, OperationFailed, SiteNotFound
+from pages.errors import HistoryBroken, OperationFailed, SiteBusy, SiteNotFound
 from pages.full_tar import FullTar, SavedSite
 from pages.history import Histories
 from pages.model import Site, timestamp
@@ -66,7 +66,7 @@ class FullBackups:
 
         Returns its path, and what is missing in the installation and so in it. The file is written aside,
         synced, read back and compared, and only then gets its name; the oldest go. Raises
-        ``OperationFailed``, ``SiteNotFound``, ``SiteBusy``.
+        ``OperationFailed``, ``SiteNotFound``.
         """
         if only is not None and not self._registry.has(*only):
             raise SiteNotFound()
@@ -74,7 +74,7 @@ class FullBackups:
         if not output:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _clear_unfinished(folder)
-        aside = folder / f".unfinished-full-{secrets.token_hex(8)}"
+        aside = folder / f".writing-{secrets.token_hex(8)}"
         try:
             sites = self._write(aside, now, [only] if only else self._registry.names())
             backup = _linked(aside, output) if output else give_name(aside, folder, now, "full.tar")
@@ -102,10 +102,13 @@ class FullBackups:
 
     def _add_site(self, tar: FullTar, username: str, site_id: str) -> SavedSite | None:
         with self._workshop.work() as work:
-            with self._registry.site_locked(username, site_id):
-                if not self._registry.has(username, site_id):
-                    return None  # Deleted meanwhile.
-                snapshot = self._snapshot(work, username, site_id)
+            try:
+                with self._registry.site_locked(username, site_id):
+                    if not self._registry.has(username, site_id):
+                        return None  # Deleted meanwhile.
+                    snapshot = self._snapshot(work, username, site_id)
+            except SiteBusy:
+                raise OperationFailed(f"{username}/{site_id} was being changed for longer than lock_timeout") from None
             for folder in snapshot.folders:
                 tar.add_folder(folder)
             for name, path, mtime in snapshot.files:
@@ -182,7 +185,7 @@ def _linked(aside: Path, output: Path) -> Path:
 
 def _clear_unfinished(folder: Path) -> None:
     """Remove what dead processes left: nobody has it locked."""
-    for path in folder.glob(".unfinished-full-*"):
+    for path in folder.glob(".writing-*"):
         with suppress(OSError), open(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()

@@ -134,6 +134,56 @@ def test_restoring_a_database_without_one_configured_says_what_to_set(tmp_path: 
     assert "DATABASE_URL" in done.stderr
 
 
+# --- Verify and back up ---------------------------------------------------------------------
+
+
+def test_verify_tells_what_is_wrong_and_its_status_says_whether_anything_is(server: Server) -> None:
+    server.deploy(zip_of({"index.html": "kept"}))
+    sound = pages("verify", **on(server))
+    assert (sound.returncode, sound.stderr) == (0, "")
+    assert sound.stdout.startswith("Checked 2 sites, 1 checkpoints, ")
+    (page,) = (server.data / "trees").glob("default/blog/2*/site/index.html")
+    page.write_text("worn")
+    told = pages("verify", **on(server))
+    assert told.returncode == 1
+    assert told.stdout.splitlines()[0] == f"{page.relative_to(server.data)}: is not what was deployed"
+    alone = pages("verify", "--site", "default/default", **on(server))
+    assert alone.returncode == 0
+    as_json = json.loads(pages("verify", "--json", **on(server)).stdout)
+    assert [problem["file"] for problem in as_json["problems"]] == [str(page.relative_to(server.data))]
+    assert as_json["checked"]["checkpoints"] == 1
+    repaired = pages("verify", "--repair", **on(server))
+    assert repaired.returncode == 0
+    assert "[repaired]" in repaired.stdout
+    assert server.request("GET", "/", host="blog.localhost").body == b"kept"
+
+
+def test_verify_of_a_site_that_is_none_is_a_failure(server: Server) -> None:
+    done = pages("verify", "--site", "default/gone", **on(server))
+    assert (done.returncode, done.stderr) == (1, "Error: there is no site default/gone\n")
+
+
+@pytest.mark.parametrize("command", [["verify"], ["backup", "--full"]])
+def test_without_an_installation_nothing_is_made(tmp_path: Path, command: list[str]) -> None:
+    done = pages(*command, PAGES_DATA_DIR=str(tmp_path / "none"), PAGES_BACKUP_DIR=str(tmp_path / "backups"))
+    assert done.returncode == 1
+    assert "no installation" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("target", "said"), [("verify", "sound"), ("backup-full", ".full.tar"), ("drill", "restored")])
+def test_the_makefile_target_works_beside_the_service(server: Server, target: str, said: str) -> None:
+    if not (PROJECT / ".venv/.run").exists() and not (PROJECT / ".venv/.test").exists():
+        pytest.skip("not run through make")
+    pages("backup", "--full", **on(server))
+    command = ["make", "-s", "-o", ".venv/.run", target]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=server.environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout.lower()
+
+
 # --- Maintenance ----------------------------------------------------------------------------
 
 

@@ -285,6 +285,10 @@ DAMAGE: dict[str, tuple[Callable[[Bench], object], set[str]]] = {
         lambda b: link_to(b.data / "domains/blog.localhost", "../registry/default/other.json"),
         {"domain-missing", "domain-wrong", "public-wrong"},
     ),
+    "a file for the domain link": (
+        lambda b: replaced(b.data / "domains/blog.localhost", "x"),
+        {"domain-missing", "domain-wrong", "public-wrong"},
+    ),
     "a dangling domain link": (
         lambda b: (b.data / "domains/gone.localhost").symlink_to("../registry/default/gone.json"),
         {"domain-wrong"},
@@ -436,7 +440,7 @@ def test_what_a_damaged_metadata_file_still_says_is_taken_from_it(bench: Bench) 
     assert bench.admin.checkpoints() == before
 
 
-@pytest.mark.parametrize("at", range(0, 1000, 1 if THOROUGH else 83))
+@pytest.mark.parametrize("at", range(0, 1000, 7 if THOROUGH else 167))
 def test_metadata_cut_anywhere_is_rebuilt(bench: Bench, at: int) -> None:
     before = bench.admin.checkpoints()
     shorter(bench.history / "metadata.json", at % (bench.history / "metadata.json").stat().st_size)
@@ -606,7 +610,7 @@ def test_a_repair_that_is_killed_anywhere_is_finished_by_the_next_one(bench: Ben
     calls, status = 5, 9
     while status == 9:
         done = subprocess.run([sys.executable, "-c", KILLED, str(calls)], env=environment, check=False)
-        status, calls = done.returncode, calls + (3 if THOROUGH else 41)
+        status, calls = done.returncode, calls + (9 if THOROUGH else 41)
         bench.services.recover()
         assert bench.admin.visit("/", host="other.localhost").data == b"<h1>two</h1>"
     assert status == 0

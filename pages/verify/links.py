@@ -56,6 +56,8 @@ class LinksPart(Part):
         try:
             owner = self.ground.registry.owner_of(site.domain)
         except (SiteNotFound, SiteBroken):
+            if os.path.lexists(link) and not link.is_symlink():
+                self._strange.append((link, "domain-wrong"))
             yield Finding(name, self.ground.relative(link), "domain-missing")
             return
         if (owner.username, owner.id) != (username, site_id):

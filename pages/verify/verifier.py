@@ -17,7 +17,7 @@ from pages.verify.findings import Checked, Finding, Report
 from pages.verify.leftovers import BackupPart, WorkPart, orphans
 from pages.verify.links import LinksPart
 from pages.verify.metadata import MetadataPart
-from pages.verify.parts import Ground, Part, View
+from pages.verify.parts import Ground, Part, View, shown
 from pages.verify.quarantine import Quarantine
 from pages.verify.unpacked import RootPart, TreePart, TwinsPart
 from pages.versions import Versions
@@ -82,7 +82,7 @@ class Verifier:
         )
         for part in self._parts(ground, only, backups):
             progress(f"{part.username}/{part.site_id}".strip("/"), report.checked)
-            found = list(part.look())
+            found = self._seen(ground, part)
             if found:
                 report.found += self._settled(part, found, repair)
         return report
@@ -115,6 +115,15 @@ class Verifier:
         yield RootPart(ground, view)
         for version in _names_in(self._paths.encodings / view.username / view.site_id):
             yield TwinsPart(ground, view, version)
+
+    def _seen(self, ground: Ground, part: Part) -> list[Finding]:
+        """What looks wrong without a lock; what goes away just then is looked at again, too."""
+        try:
+            return list(part.look())
+        except OSError as error:
+            site = f"{part.username}/{part.site_id}" if part.username else None
+            file = os.path.relpath(error.filename or ground.paths.data, ground.paths.data)
+            return [Finding(site, shown(file), "unreadable", error.strerror or "")]
 
     def _settled(self, part: Part, before: list[Finding], repair: bool) -> Iterable[tuple[Finding, bool]]:
         """What is still wrong under the lock, and whether it was repaired."""
