@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,10 +74,8 @@ class Supervised(Server):
             return
         if self.process.poll() is None:
             self.process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(int(setting(SERVICE, "TimeoutStopSec")))
-        except subprocess.TimeoutExpired:
-            pass
         self._kill_rest()
         self.process.wait()
         assert self._watcher is not None
@@ -170,7 +169,5 @@ class Supervised(Server):
     def _kill_rest(self) -> None:
         assert setting(SERVICE, "KillMode") == "mixed"
         assert self.process is not None
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
