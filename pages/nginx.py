@@ -12,6 +12,7 @@ from pages.errors import ConfigError
 from pages.plain_pages import plain_page
 
 _MIB = 1024 * 1024
+_ATTEMPTS = 8  # At a request that only reads, on connections that break.
 
 
 def nginx_config(config: Config, listen: str) -> str:
@@ -24,8 +25,10 @@ def nginx_config(config: Config, listen: str) -> str:
     if not re.fullmatch(r"[0-9A-Za-z.:\[\]*_-]+", listen):
         raise ConfigError(f"--listen must be a port or an address and a port, not {listen!r}.")
     text = (package_files("pages") / "nginx.conf").read_text(encoding="utf-8")
+    upstream = f"server unix:{config.socket}" if config.socket else f"server {_tcp(config)}"
     for name, value in {
-        "UPSTREAM": f"server unix:{config.socket}" if config.socket else f"server {_tcp(config)}",
+        "UPSTREAM": upstream,
+        "READS": "\n    ".join([f"{upstream} max_fails=0;"] * _ATTEMPTS),
         "LISTEN": listen,
         "FILE_CACHE": "\n".join(_file_cache(config)),
         "TYPES": "\n".join(_types()),

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,10 +74,8 @@ class Supervised(Server):
             return
         if self.process.poll() is None:
             self.process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(int(setting(SERVICE, "TimeoutStopSec")))
-        except subprocess.TimeoutExpired:
-            pass
         self._kill_rest()
         self.process.wait()
         assert self._watcher is not None
@@ -94,7 +93,12 @@ class Supervised(Server):
         command = [sys.executable, "-m", "pages", "check"]
         subprocess.run(command, cwd=self.project, env=self.environment(), stdout=subprocess.DEVNULL, check=True)
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: self.workers() and not self.workers() & before, f"new workers:\n{self.log[-3000:]}", 90)
+        wait_until(lambda: self.are_new(before), f"new workers:\n{self.log[-3000:]}", 90)
+
+    def are_new(self, before: set[int]) -> bool:
+        """Are there workers, and none of those of before?"""
+        present = self.workers()
+        return bool(present) and not present & before
 
     def crash(self) -> None:
         """SIGKILL to the master alone; returns when the next one is ready."""
@@ -114,11 +118,13 @@ class Supervised(Server):
         """The processes that the master has at the moment; none while there is no master."""
         assert self.process is not None
         pid = self.process.pid
-        try:
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            return {int(child) for child in children if "gunicorn" in Path(f"/proc/{child}/cmdline").read_text()}
-        except OSError:
-            return set()
+        found = set()
+        with suppress(OSError):
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                with suppress(OSError):  # It has just ended.
+                    if "gunicorn" in Path(f"/proc/{child}/cmdline").read_text():
+                        found.add(int(child))
+        return found
 
     def _listen(self) -> None:
         assert setting(SOCKET, "ExecStartPre").endswith(" /var/lib/pages/data")
@@ -170,7 +176,5 @@ class Supervised(Server):
     def _kill_rest(self) -> None:
         assert setting(SERVICE, "KillMode") == "mixed"
         assert self.process is not None
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

@@ -19,6 +19,8 @@ from helpers import PROJECT, Reply, Server, basic, wait_until, zip_of
 from nginx import Visitors
 from werkzeug.security import generate_password_hash
 
+from pages.config import Config
+
 PAGE = b"<h1>blog</h1>\n"
 OTHER = b"<h1>other</h1>\n"
 HOST = b"Host: blog.localhost\r\n"
@@ -859,18 +861,38 @@ def test_a_config_file_that_is_missing_stops_the_start(make_server: Callable[...
 UNIT = (PROJECT / "deploy/pages.service").read_text(encoding="utf-8")
 
 
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+SOCKET_UNIT = (PROJECT / "deploy/pages.socket").read_text(encoding="utf-8")
+
+
+def analyze(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """systemd-analyze on both units; the programs that they name need not be installed where they have them."""
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed")
-    # It looks for the programs, which need not be installed where the unit has them.
-    text = re.sub(r"=/opt/pages/.venv/bin/\w+", f"={shutil.which('true')}", UNIT)
-    (tmp_path / "pages.service").write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [program, "verify", "--man=no", tmp_path / "pages.service"], capture_output=True, text=True, timeout=60
-    )
-    assert "pages.service" not in done.stderr, done.stderr
+    for name, text in (("pages.service", UNIT), ("pages.socket", SOCKET_UNIT)):
+        (folder / name).write_text(re.sub(r"=/opt/pages/.venv/bin/\w+", f"={shutil.which('true')}", text))
+    return subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("units", [["pages.service"], ["pages.socket"], ["pages.service", "pages.socket"]])
+def test_systemd_understands_the_units(tmp_path: Path, units: list[str]) -> None:
+    done = analyze(tmp_path, "verify", "--man=no", *[f"./{unit}" for unit in units])
+    assert "pages." not in done.stderr, done.stderr
     assert done.returncode == 0, done.stderr
+
+
+def test_the_service_may_do_little_more_than_serve(tmp_path: Path) -> None:
+    # 0 is a service that may do nothing, 10 one that may do everything. Nothing is loosened unnoticed.
+    done = analyze(tmp_path, "security", "--offline=yes", "--threshold=25", "./pages.service")
+    assert done.returncode == 0, done.stdout[-1000:]
+
+
+def test_the_socket_unit_listens_where_the_service_would(tmp_path: Path) -> None:
+    config = Config(data_dir=Path("/var/lib/pages/data"))
+    assert re.findall(r"^ListenStream=(.*)$", SOCKET_UNIT, re.MULTILINE) == [
+        str(config.socket),
+        f"{config.host}:{config.port}",
+    ]
 
 
 def test_systemd_gives_uploads_the_time_that_gunicorn_gives_them() -> None:

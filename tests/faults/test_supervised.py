@@ -3,21 +3,26 @@
 import fcntl
 import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from helpers import THOROUGH, Reply, basic, wait_until, zip_of
+from helpers import PROJECT, THOROUGH, Reply, Server, basic, free_port, wait_until, zip_of
 from nginx import Nginx, Visitors
 from supervisor import Supervised
 
 PUBLIC = b"<h1>served by nginx</h1>" * 10
 HOME = b"<h1>served by Pages</h1>" * 10
-UPLOADERS = 20 if THOROUGH else 6
+UPLOADERS = 20 if THOROUGH else 4
 UNREACHABLE = {"success": False, "message": "服务暂时不可用，请稍后重试"}
 
 
@@ -75,17 +80,9 @@ class Installation:
             yield
             file.unlink()
 
-    def waits_for_a_lock(self, site: str) -> bool:
-        """Has somebody but us opened the site's lock?"""
-        name = str(self.server.data / "locks/sites/default" / site)
-        for worker in self.server.workers():
-            for descriptor in Path(f"/proc/{worker}/fd").glob("*"):
-                try:
-                    if os.readlink(descriptor) == name:
-                        return True
-                except OSError:
-                    continue
-        return False
+    def is_under_way(self) -> bool:
+        """Has Pages taken an upload that it has not answered?"""
+        return bool(os.listdir(self.server.data / "work"))
 
 
 @pytest.fixture
@@ -200,9 +197,9 @@ def version_in(archive: Path) -> int:
     return version
 
 
-def all_of(events: list[Callable[[], None]]) -> list[Callable[[], None]]:
+def all_of(*events: Callable[[], None]) -> list[Callable[[], None]]:
     """The events once, or fifty of them in an order by chance."""
-    return random.Random(7).choices(events, k=50) if THOROUGH else events
+    return random.Random(7).choices(events, k=50) if THOROUGH else list(events)
 
 
 # --- Nobody notices -----------------------------------------------------------------------------
@@ -212,7 +209,7 @@ def test_nobody_notices_reloads_and_restarts(make_installation: Callable[..., In
     installation = make_installation()
     server = installation.server
     with Crowd(installation) as crowd:
-        for event in all_of([server.reload, server.restart, server.restart, server.reload]):
+        for event in all_of(server.reload, server.restart):
             event()
             crowd.wait_for_more()
     assert crowd.failed_reads == {}
@@ -236,7 +233,7 @@ def test_a_crash_costs_readers_nothing_and_uploads_only_their_answer(
     installation = make_installation()
     server = installation.server
     with Crowd(installation) as crowd:
-        for event in all_of([kill_a_worker(server), server.crash]):
+        for event in all_of(kill_a_worker(server), server.crash):
             event()
             crowd.wait_for_more()
     assert crowd.failed_reads == {}
@@ -246,3 +243,291 @@ def test_a_crash_costs_readers_nothing_and_uploads_only_their_answer(
     assert crowd.trouble == []
     server.restart()  # Clears what the last crash left.
     crowd.assert_nothing_is_torn()
+
+
+thorough = pytest.mark.skipif(not THOROUGH, reason="make faults runs it: PAGES_TEST_THOROUGH=1")
+
+
+# --- New code -----------------------------------------------------------------------------------
+
+
+def copy_of_the_code(folder: Path) -> Path:
+    """A checkout of its own, to be upgraded."""
+    folder.mkdir()
+    for name in ("wsgi.py", "gunicorn.conf.py"):
+        shutil.copy(PROJECT / name, folder)
+    shutil.copytree(PROJECT / "pages", folder / "pages", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def publish_version(project: Path, version: str) -> None:
+    """As ``git pull``: from now on its code answers health with this."""
+    file = project / "pages/web/status.py"
+    text = (PROJECT / "pages/web/status.py").read_text(encoding="utf-8")
+    beside = file.with_suffix(".new")
+    beside.write_text(text.replace('success({"status": "healthy"})', f'success({{"status": "{version}"}})'))
+    beside.rename(file)
+
+
+@pytest.mark.parametrize("way", ["reload", pytest.param("restart", marks=thorough)])
+def test_nobody_notices_an_upgrade(make_installation: Callable[..., Installation], tmp_path: Path, way: str) -> None:
+    project = copy_of_the_code(tmp_path / "checkout")
+    publish_version(project, "version one")
+    installation = make_installation(project=project)
+    with Crowd(installation, uploaders=2) as crowd:
+        assert installation.api("GET", "/_api/healthz").json()["data"]["status"] == "version one"
+        publish_version(project, "version two")
+        getattr(installation.server, way)()
+        assert installation.api("GET", "/_api/healthz").json()["data"]["status"] == "version two"
+        crowd.wait_for_more()
+    assert (crowd.failed_reads, crowd.refused, crowd.trouble) == ({}, [], [])
+    crowd.assert_nothing_is_torn()
+
+
+@thorough
+def test_code_that_cannot_be_loaded_is_not_reloaded_and_nobody_notices(
+    make_installation: Callable[..., Installation], tmp_path: Path
+) -> None:
+    project = copy_of_the_code(tmp_path / "checkout")
+    installation = make_installation(project=project)
+    server = installation.server
+    assert server.process is not None
+    before = server.workers()
+    with Crowd(installation, uploaders=1) as crowd:
+        (project / "pages/app.py").write_text("import nothing_of_that_name\n")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "Not reloaded" in server.log, "the reload is refused")
+        crowd.wait_for_more()
+    assert server.workers() == before
+    assert (crowd.failed_reads, crowd.refused, crowd.trouble) == ({}, [], [])
+
+
+# --- The maintenance API's restart --------------------------------------------------------------
+
+PRODUCTION = {"PAGES_ENVIRONMENT": "production", "PAGES_ADMIN_PASS": "secret"}
+
+
+def test_a_restart_asked_for_twice_under_load_is_one_that_nobody_notices(
+    make_installation: Callable[..., Installation],
+) -> None:
+    installation = make_installation(settings=PRODUCTION)
+    server = installation.server
+    before = server.workers()
+    with Crowd(installation, uploaders=3) as crowd:
+        replies = [installation.maintenance("restart") for _ in range(2)]
+        wait_until(lambda: server.are_new(before), "new workers")
+        crowd.wait_for_more()
+    assert [reply.status for reply in replies] == [200, 200]
+    assert server.log.count("Handling signal: hup") == 1
+    assert (crowd.failed_reads, crowd.refused, crowd.trouble) == ({}, [], [])
+    crowd.assert_nothing_is_torn()
+
+
+def test_a_deploy_under_way_finishes_over_a_restart_however_long_it_takes(
+    make_installation: Callable[..., Installation],
+) -> None:
+    # Longer than gunicorn waits at a stop, and than it lets a worker be silent.
+    patience = {"GUNICORN_CMD_ARGS": "--graceful-timeout 1 --timeout 2"}
+    installation = make_installation(settings={**PRODUCTION, **patience})
+    server = installation.server
+    installation.create("slow")
+    before = server.workers()
+    with ThreadPoolExecutor(1) as pool:
+        with installation.held("slow"):
+            deploy = pool.submit(installation.deploy, "slow", {"index.html": "slow"})
+            wait_until(installation.is_under_way, "the deploy is under way")
+            assert installation.maintenance("restart").status == 200
+            wait_until(lambda: len(server.workers() - before) == 2, "new workers")
+            (old,) = wait_for_one(lambda: server.workers() & before)
+            silent_since = time.monotonic()
+            wait_until(lambda: time.monotonic() > silent_since + 5, "a silent worker would have been killed")
+            assert server.workers() & before == {old}
+        assert deploy.result().status == 200
+    assert installation.get("slow").body == b"slow"
+    wait_until(lambda: not server.workers() & before, "the old worker ends")
+
+
+def wait_for_one(found: Callable[[], set[int]]) -> set[int]:
+    wait_until(lambda: len(found()) == 1, "one is left")
+    return found()
+
+
+# --- Stops that cannot wait ---------------------------------------------------------------------
+
+
+def test_a_deploy_that_outlasts_a_stop_is_cut_off_and_changes_nothing(
+    make_installation: Callable[..., Installation],
+) -> None:
+    installation = make_installation(settings={"GUNICORN_CMD_ARGS": "--graceful-timeout 1"})
+    with ThreadPoolExecutor(1) as pool:
+        with installation.held("home"):
+            deploy = pool.submit(installation.deploy, "home", {"home.html": "never"})
+            wait_until(installation.is_under_way, "the deploy is under way")
+            installation.server.restart()
+        reply = deploy.result()
+    # It is not known to nginx what was done: no word of when to repeat it.
+    assert (reply.status, reply.json(), reply.headers["Retry-After"]) == (502, UNREACHABLE, None)
+    assert installation.get("home").body == HOME
+    checkpoints = installation.api("GET", "/_api/sites/default/home/checkpoints").json()["data"]
+    assert checkpoints["total"] == 1
+    assert os.listdir(installation.server.data / "work") == []
+    assert installation.deploy("home", {"home.html": "again"}).status == 200
+    assert installation.get("home").body == b"again"
+
+
+def test_without_the_socket_unit_a_stop_leaves_public_sites_and_an_honest_word(
+    make_installation: Callable[..., Installation],
+) -> None:
+    installation = make_installation(holds_sockets=False)
+    with Visitors(installation.nginx.port, PUBLIC, "public.localhost") as visitors:
+        installation.server.stop()
+        assert not installation.server.socket.exists()
+        page, api = installation.get("home"), installation.api("GET", "/_api/sites")
+        upload = installation.deploy("home", {"home.html": "never"})
+        assert (api.status, api.json(), api.headers["Retry-After"]) == (503, UNREACHABLE, "5")
+        assert (upload.status, upload.json(), upload.headers["Retry-After"]) == (503, UNREACHABLE, "5")
+        assert (page.status, page.headers["Retry-After"]) == (503, "5")
+        assert "503 Service Unavailable" in page.body.decode()
+        installation.server.start()
+        # At once: nginx does not hold the failures against it.
+        wait_until(lambda: installation.get("home").body == HOME, "Pages answers again")
+        visitors.wait_for_more()
+    assert visitors.failures == []
+
+
+@pytest.mark.parametrize("holds_sockets", [False, pytest.param(True, marks=thorough)])
+def test_what_a_killed_master_left_is_in_nobodys_way(
+    make_installation: Callable[..., Installation], holds_sockets: bool
+) -> None:
+    installation = make_installation(holds_sockets=holds_sockets)
+    server = installation.server
+    with installation.held("public"):  # A lock, too, dies with its holder.
+        pass
+    server.crash()
+    assert server.socket.exists()
+    assert (server.data / "gunicorn.ctl").exists()
+    wait_until(lambda: installation.get("home").body == HOME, "the next one answers")
+    assert installation.deploy("public", {"index.html": "after"}).status == 200
+    assert installation.get("public").body == b"after"
+
+
+# --- Sockets of systemd -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def activated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation whose sockets are the supervisor's; tests may restart it."""
+    installation = Installation(tmp_path_factory.mktemp("run"))
+    yield installation
+    installation.close()
+
+
+def test_a_stop_leaves_the_sockets_to_the_supervisor(activated: Installation) -> None:
+    server = activated.server
+    inode = server.socket.stat().st_ino
+    server.stop()
+    assert server.socket.stat().st_ino == inode
+    with ThreadPoolExecutor(4) as pool:
+        # Neither is refused: both wait in the queue.
+        page = pool.submit(activated.get, "home")
+        upload = pool.submit(activated.deploy, "home", {"home.html": HOME})
+        server.start()
+        assert page.result().body == HOME
+        assert upload.result().status == 200
+    assert server.socket.stat().st_ino == inode
+
+
+def test_only_the_services_group_reaches_the_socket(activated: Installation) -> None:
+    assert activated.server.socket.stat().st_mode & 0o777 == 0o660
+    activated.server.reload()
+    assert activated.server.socket.stat().st_mode & 0o777 == 0o660
+
+
+def test_the_queue_is_as_long_as_the_unit_says(activated: Installation) -> None:
+    # gunicorn must not shorten it.
+    program = shutil.which("ss")
+    if program is None:
+        pytest.skip("ss is not installed")
+    listed = subprocess.run([program, "-Hxl"], capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in listed.splitlines() if f" {activated.server.socket} " in line]
+    limit = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    assert int(line.split()[3]) == min(4096, limit)
+
+
+@thorough
+def test_a_second_master_ends_and_leaves_the_sockets_alone(activated: Installation) -> None:
+    server = activated.server
+    inode = server.socket.stat().st_ino
+    second = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "wsgi:app"],
+        cwd=PROJECT,
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode != 0
+    assert "Connection in use" in second.stderr
+    assert server.socket.stat().st_ino == inode
+    assert activated.get("home").body == HOME
+    assert activated.deploy("public", {"index.html": PUBLIC}).status == 200
+
+
+@thorough
+def test_a_new_port_in_the_settings_is_no_reason_to_leave_the_sockets(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    server = Supervised(folder, {"PAGES_CONFIG": str(folder / "config.toml")})
+    server.port = free_port()
+    environment = server.environment()
+    environment.pop("PAGES_PORT")
+    server.environment = lambda: environment  # type: ignore[method-assign]
+    (folder / "config.toml").write_text(f"[server]\nport = {server.port}\n")
+    try:
+        server.start()
+        wait_until(server.answers, "it answers")
+        assert "systemd listens elsewhere" not in server.log
+        (folder / "config.toml").write_text(f"[server]\nport = {free_port()}\n")
+        server.reload()
+        assert server.request("GET", "/_api/healthz").status == 200
+        server.restart()
+        assert server.request("GET", "/_api/healthz").status == 200
+        assert "systemd listens elsewhere than nginx is told to look" in server.log
+    finally:
+        server.close()
+
+
+# --- Two masters --------------------------------------------------------------------------------
+
+
+@thorough
+def test_usr2_hands_over_to_a_new_master_where_no_supervisor_holds_the_sockets(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(start=False, PAGES_WORKERS="1")
+    server.port = free_port()
+    # As the unit starts it: the new master is started by the same words, and "python -m gunicorn" would not do.
+    command = [Path(sys.executable).with_name("gunicorn"), "wsgi:app"]
+    with open(server.folder / "log", "ab") as log:
+        server.process = subprocess.Popen(command, cwd=PROJECT, env=server.environment(), stdout=log, stderr=log)
+    wait_until(server.answers, "it answers")
+    assert server.api("POST", "/_api/sites", {"id": "blog", "domain": "blog.localhost"}).status == 201
+    assert server.deploy(zip_of({"index.html": PUBLIC})).status == 200
+    with Visitors(server.port, PUBLIC) as visitors:
+        server.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: server.log.count("Booting worker") == 2, f"the second master's worker:\n{server.log}")
+        # Two masters, one data folder: the locks keep the order.
+        for version in ("one", "two", "three"):
+            assert server.deploy(zip_of({"index.html": PUBLIC, "version": version})).status == 200
+        server.process.terminate()
+        assert server.process.wait(30) == 0
+        visitors.wait_for_more()
+    try:
+        assert visitors.failures == []
+        assert server.deploy(zip_of({"index.html": PUBLIC, "version": "four"})).status == 200
+        listed = server.api("GET", "/_api/sites/default/blog/checkpoints").json()["data"]
+        assert listed["total"] == 5
+    finally:
+        second = int(server.log.rpartition("Listening at: ")[2].partition("(")[2].partition(")")[0])
+        os.kill(second, signal.SIGTERM)
+        wait_until(lambda: "Shutting down: Master" in server.log.rpartition("promoted")[2], "the second one ends")
