@@ -1,5 +1,6 @@
 """The archive reader against the corpus: hostile, harmless, tools' own, bombs, mutants, and any tree at all."""
 
+import ast
 import io
 import os
 import resource
@@ -8,14 +9,19 @@ import subprocess
 import sys
 import tarfile
 import time
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import archive_corpus
 import pytest
 from archive_corpus import Harmless, Hostile
+from archive_corpus.rules import RULES
+from archive_corpus.tars import gz
 from flask import Flask
 from helpers import PROJECT, Admin, assert_failure, assert_success, everything_below, tree_of
 from hypothesis import given, settings
@@ -25,9 +31,10 @@ from pages import files
 from pages.app import create_app
 from pages.archive import Limits, archive_kind, read_archive
 from pages.config import load_config
-from pages.errors import BadArchive, PagesError, TooLarge
+from pages.errors import BadArchive, PagesError, TooLarge, UnsupportedFormat
 
 LIMITS = Limits(max_files=100_000, max_unpacked_bytes=256 * 1024 * 1024)
+NARROW = (Limits(max_files=1, max_unpacked_bytes=200), Limits(max_files=3, max_unpacked_bytes=200))
 MUTANTS = int(os.environ.get("PAGES_TEST_MUTANTS", "2500"))
 EMPTY_FOLDER = b"an empty folder"
 
@@ -62,6 +69,64 @@ def on_disk(root: Path) -> dict[str, bytes]:
 
 def by_name(case: Hostile | Harmless) -> str:
     return case.name
+
+
+# --- The corpus itself ----------------------------------------------------------------------
+
+
+@cache
+def names_of_cases() -> frozenset[str]:
+    return frozenset(case.name for case in (*archive_corpus.HOSTILE, *archive_corpus.bombs()))
+
+
+def matching(patterns: str) -> dict[str, set[str]]:
+    """The names of cases that each pattern finds."""
+    names = names_of_cases()
+    return {pattern: {name for name in names if fnmatch(name, pattern)} for pattern in patterns.split()}
+
+
+def test_every_rule_has_cases_in_zips_and_tars_and_every_case_a_rule() -> None:
+    found = [(rule, matching(f"{zips} {tars}")) for rule, zips, tars in RULES]
+    assert [(rule, pattern) for rule, cases in found for pattern, names in cases.items() if not names] == []
+    covered = {name for _, cases in found for names in cases.values() for name in names}
+    assert names_of_cases() - covered == set()
+
+
+def test_every_refusal_in_the_reader_is_one_that_a_case_meets() -> None:
+    """The lines that raise, by what the corpus makes them raise: a new refusal needs a case."""
+    met = set()
+    cases = [(case.data, case.filename, limits) for case in archive_corpus.HOSTILE for limits in (LIMITS, *NARROW)]
+    deep = packed_as_tar(tarfile.PAX_FORMAT)({f"{number}/" + "a/" * 400 + "b": b"" for number in range(3)})
+    for data, filename, limits in (*cases, (gz(b"") * 1200, "a.tgz", LIMITS), (deep, "a.tgz", NARROW[1])):
+        try:
+            unpacked(data, filename, limits)
+        except (BadArchive, TooLarge) as error:
+            cause = error.__cause__ if isinstance(error, BadArchive) else error
+            met.add(raised_at(cause or error))
+    with suppress(UnsupportedFormat):
+        archive_kind("a.rar")
+    missing = {line for line in lines_that_raise() if line not in met}
+    # Their way is another one: the name of the upload, and the prefix that every refusal gets.
+    assert {text for _, _, text in missing} <= {
+        "raise UnsupportedFormat()",
+        "raise BadArchive(error.reason, kind) from error",
+    }
+
+
+def raised_at(error: BaseException) -> tuple[str, int, str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return Path(frames[-1].filename).name, frames[-1].lineno or 0, (frames[-1].line or "")
+
+
+def lines_that_raise() -> set[tuple[str, int, str]]:
+    """(file, line, text) of every ``raise`` of a refusal in the reader."""
+    found = set()
+    for path in (PROJECT / "pages/archive").glob("*.py"):
+        lines = path.read_text().splitlines()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                found.add((path.name, node.lineno, lines[node.lineno - 1].strip()))
+    return found
 
 
 # --- The reader -----------------------------------------------------------------------------

@@ -289,6 +289,10 @@ def _pax() -> Iterator[Case]:
     for slug, head in heads.items():
         yield f"chained-{slug}", "two extension headers for one entry", head, head, page(magic=GNU)
         yield f"dangling-{slug}", "extension header without an entry", page(), head
+    yield "chained-long-and-pax", "a GNU name and a PAX path", long("b.html"), pax(path="c.html"), page(magic=GNU)
+    yield "chained-pax-and-long", "a PAX path and a GNU name", pax(path="c.html"), long("b.html"), page(magic=GNU)
+    twice = record("path", "b.html"), record("path", "c.html")
+    yield "pax-record-twice", "two PAX paths in one header", pax(*twice), page()
     yield "chained-long-other", "two GNU names", long("b.html"), long("c.html"), page(magic=GNU)
     yield "chained-pax-other", "two PAX headers", pax(path="b.html"), pax(mtime="1"), page()
     yield "dangling-link", "GNU long link without an entry", long("b.html", b"K")

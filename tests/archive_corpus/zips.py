@@ -342,6 +342,12 @@ def _headers() -> Iterator[tuple[str, str, bytes]]:
     yield "local-name-longer", "local header contradicts: name", two(page(local_name=b"a.html.php"))
     yield "local-name-empty", "local header contradicts: name", two(page(local_name=b""))
     yield "local-name-dotdot", "local header contradicts: name", two(page(local_name=b"../a.x"))
+    yield "local-unicode-path", "local header contradicts: Unicode Path", two(
+        page(local_extra=unicode_path(b"a.html", "b.html")))
+    yield "local-unicode-path-other", "both headers have a Unicode Path, and not the same", two(
+        page(local_extra=unicode_path(b"a.html", "b.html"), central_extra=unicode_path(b"a.html", "c.html")))
+    yield "unicode-path-flag", "UTF-8 flag, and a Unicode Path that is another name", two(
+        page(flags=0x800, extra=unicode_path(b"a.html", "b.html")))
     yield "local-signature", "no local header where the entry should be", two(page(local={"sig": b"PK\3\5"}))
     yield "central-signature", "no central header", two(page(central={"sig": b"PK\1\3"}))
     yield "central-flags-descriptor", "only the central header says descriptor", two(
@@ -397,6 +403,7 @@ def _layout() -> Iterator[tuple[str, str, bytes]]:
     yield "gap-signature", "digital signature after the central directory", two(
         after=b"PK\5\5" + struct.pack("<H", 4) + b"sign")
     yield "hidden-first", "local entry not listed", zip_of(page(listed=False), HOME)
+    yield "hidden-all", "local entries, and a directory of none", zip_of(page(listed=False))
     yield "hidden-middle", "local entry not listed", two(page(listed=False), other)
     yield "hidden-last", "local entry not listed", two(page(listed=False))
     yield "hidden-same-name", "local entry not listed", two(page("index.html", b"other", listed=False))

@@ -1,0 +1,73 @@
+"""The contract's list of refusals and the known quirks of readers, each with the cases that stand for it.
+
+A rule is a line: what is refused, and patterns of names of cases in zips and in tars ("" where the rule cannot be
+broken there). A test holds that each pattern finds a case, and that each case belongs to a rule.
+"""
+
+# (rule, cases in zips, cases in tars): patterns are fnmatch's, several of them apart by spaces.
+RULES: tuple[tuple[str, str, str], ...] = (
+    # --- The contract, section 3, in its order ---
+    ("a symlink", "zip-symlink*", "tar-symlink*"),
+    ("a hard link", "", "tar-hard-link*"),
+    ("a device", "zip-char-device zip-block-device", "tar-char-device tar-block-device"),
+    ("a fifo", "zip-fifo", "tar-fifo"),
+    ("a socket", "zip-socket", "tar-kind-*"),
+    ("an absolute path", "zip-name-absolute* zip-name-unc zip-name-backslash-absolute zip-unicode-path-absolute",
+     "tar-*-absolute* tar-folder-absolute"),
+    ("a drive letter", "zip-name-drive* zip-unicode-path-drive-slash", "tar-name-drive* tar-long-drive* tar-pax-drive*"),
+    ("a `..` part", "zip-*dotdot*", "tar-*dotdot*"),
+    ("an empty name", "zip-name-empty zip-name-dot zip-name-file-dot*",
+     "tar-name-empty* tar-name-dot tar-name-long-empty tar-name-long-nothing tar-name-file-dot*"),
+    ("a NUL in a name", "zip-name-nul*", "tar-name-*nul*"),
+    ("a control character", "zip-name-control* zip-*-control-c1-first zip-name-gb18030-c1",
+     "tar-name-control* tar-long-control* tar-pax-control* tar-prefix-control"),
+    ("a part over 255 bytes", "zip-name-part-256* zip-unicode-path-part-256 zip-name-gb18030-256", "tar-*-part-256*"),
+    ("a path over 1,024 bytes", "zip-name-path-1025* zip-unicode-path-path-1025 zip-name-*-4k", "tar-*-path-1025*"),
+    ("an encrypted entry", "zip-encrypted*", ""),
+    ("an unknown compression method", "zip-method-*", "gzip-header-method"),
+    ("a wrong CRC", "zip-crc-* zip-content-changed zip-local-crc*",
+     "gzip-crc gzip-second-crc gzip-first-crc gzip-header-crc*"),
+    ("a wrong length", "zip-length-* zip-stored-sizes* zip-descriptor-*size", "gzip-size gzip-second-size"),
+    ("a wrong header checksum", "", "tar-checksum-*"),
+    ("a truncated stream", "zip-cut-* zip-deflate-cut zip-deflate-unfinished",
+     "gzip-cut-* gzip-second-cut tar-cut-* tar-size-*beyond tar-size-8gib gzip-second-missing"),
+    ("missing end blocks", "zip-end-signature", "tar-end-none tar-end-one tar-end-cut tar-end-byte tar-end-second*"),
+    ("anything but zeros after the end", "zip-after-* zip-comment-* zip-deflate-tail*",
+     "gzip-after* tar-end-after* gzip-second-tar gzip-second-dirty tar-end-lone tar-garbage-between"),
+    ("data before the archive", "zip-before*", "gzip-before*"),
+    ("entries that overlap", "zip-overlap-* zip-offset-*", "tar-pax-size-swallows"),
+    ("hidden entries", "zip-hidden-* zip-gap-* zip-zip64-end-data zip-zip64-end-entry", "tar-pax-size-hides"),
+    ("ambiguous entries", "zip-end-twice zip-end-zip-in-comment zip-end-in* zip-folder-attribute-* zip-unicode-path-f*",
+     "tar-prefix-* tar-name-long-runs-on"),
+    ("a local header that contradicts the central one", "zip-local-* zip-descriptor-local-* zip-central-flags-*",
+     ""),
+    ("a tar type other than file, folder and name extensions", "", "tar-kind-* tar-volume-*"),
+    ("a global PAX path or size", "", "tar-global-path* tar-global-size tar-global-linkpath"),
+    ("a sparse file", "", "tar-sparse-* tar-global-sparse"),
+    ("a backslash in a tar name", "", "tar-name-backslash*"),
+    ("content that is not what the extension says", "content-*-as-zip content-7z content-rar content-*head",
+     "content-*-as-t* content-gzip-* content-bzip2 content-xz"),
+    ("a file where another entry needs a folder", "zip-file-* zip-inside-* zip-folder-then-file",
+     "tar-file-* tar-inside-* tar-folder-*then-file"),
+    ("the same name twice", "zip-same*", "tar-same*"),
+    ("more than max_files entries", "bomb-zip-entries bomb-zip-deep", "bomb-tar-entries bomb-tar-deep"),
+    ("more than max_unpacked_bytes", "bomb-zip-honest bomb-zip-ratio bomb-zip-quoted",
+     "bomb-tar-honest bomb-tar-size bomb-tar-pax-size bomb-gzip-padding"),
+    ("no file at all", "zip-nothing* zip-only-*", "tar-nothing tar-only-*"),
+    ("a zip name in no charset", "zip-name-not-utf8 zip-name-overlong* zip-name-surrogate zip-name-no-charset "
+     "zip-name-gb18030-half", ""),
+    ("a tar name that is not UTF-8", "", "tar-name-latin1* tar-name-gb18030 tar-name-overlong tar-name-surrogate "
+     "tar-charset-* tar-*latin1*"),
+    # --- The quirks ---
+    ("a folder with content", "zip-folder-content*", "tar-folder-content*"),
+    ("sizes and counts that no archive can have", "zip-end-* zip-zip64-* zip-central-* zip-disk-start", "tar-size-*"),
+    ("a PAX size that is not the header's", "", "tar-pax-size-*"),
+    ("PAX records that are none", "", "tar-pax-* tar-pax-global-*"),
+    ("two extension headers for one entry, or none after them", "", "tar-chained-* tar-dangling-* bomb-tar-*-chain"),
+    ("extension headers without measure", "bomb-zip-names",
+     "tar-*huge* bomb-tar-pax* bomb-tar-long-* bomb-tar-global-chain bomb-gzip-name"),
+    ("a deflate stream that is none", "zip-deflate-*", "gzip-after-deflate"),
+    ("a data descriptor that is none", "zip-descriptor-* zip-zip64-descriptor-*", ""),
+    ("an extra field that is none", "zip-extra-* zip-zip64-extra-*", ""),
+    ("end records without measure", "bomb-zip-end-records", "bomb-gzip-members bomb-gzip-tiny-members"),
+)  # fmt: skip
