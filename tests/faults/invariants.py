@@ -249,7 +249,7 @@ def _backup_violations(folder: Path) -> list[str]:
 
 
 def seen(data: Path) -> dict[str, dict[str, str] | None]:
-    """What visitors get, by domain: every file of the site; ``None`` when its root is missing."""
+    """What visitors get, by domain: every file of the site; ``None`` where one is served whose root is missing."""
     found: dict[str, dict[str, str] | None] = {}
     for domain, target in links_in(data / "domains").items():
         try:
