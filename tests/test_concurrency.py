@@ -478,8 +478,8 @@ def test_reloading_while_sites_are_written_finds_every_record_whole_and_every_si
         for thread in threads:
             thread.join(60)
     assert problems == []
-    assert sorted(os.listdir(server.data / "domains")) == ["blog.localhost", "localhost"]
-    assert sorted(os.listdir(server.data / "public")) == ["blog.localhost", "localhost"]
+    for folder in ("domains", "public"):
+        assert set(os.listdir(server.data / folder)) - {"localhost"} == {"blog.localhost"}
 
 
 def test_a_backup_made_during_changes_is_of_one_moment(server: Server) -> None:
