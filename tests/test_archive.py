@@ -166,6 +166,18 @@ def test_what_real_tools_make_gives_exactly_its_tree(tmp_path: Path) -> None:
     assert wrong == {}
 
 
+def test_what_real_tools_make_with_an_option_too_much_is_refused_with_the_reason(tmp_path: Path) -> None:
+    wrong = {}
+    for case in archive_corpus.refused_tool_archives(tmp_path):
+        try:
+            unpacked(case.data, case.filename)
+            wrong[case.name] = "accepted"
+        except BadArchive as error:
+            if case.why not in str(error):
+                wrong[case.name] = str(error)
+    assert wrong == {}
+
+
 def test_no_mutant_raises_anything_but_a_refusal() -> None:
     wrong = {}
     for name, data in archive_corpus.mutants(seed=20_250_106, count=MUTANTS):

@@ -115,7 +115,9 @@ def _next_header(stream: Gunzip, plainness: Plainness) -> _Header | None:
 def _raw_name(block: bytes) -> bytes:
     """The header's own name, with the prefix that POSIX puts before it (GNU has other fields there)."""
     name = _text(block[:100])
-    if not any(block[345:500]) or (block[257:265] == b"ustar  \0" and _TIMES_OF_GNU.fullmatch(block[345:500])):
+    if not any(block[345:500]) or block[156:157] in _REFUSED_TYPES:
+        return name
+    if block[257:265] == b"ustar  \0" and _TIMES_OF_GNU.fullmatch(block[345:500]):
         return name
     if block[257:263] != b"ustar\0":
         raise BadArchive(f"tar 格式不明确: {shown_name(name.decode('latin-1'))}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import tars, tools, zips
+from . import shapes, tars, tools, zips
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,17 @@ class Harmless:
 
 
 HOSTILE = [Hostile(*row) for row in (*zips.hostile(), *tars.hostile())]
-HARMLESS = [Harmless(*row) for row in (*zips.harmless(), *tars.harmless())]
+HARMLESS = [Harmless(*row) for row in (*zips.harmless(), *tars.harmless(), *shapes.rows())]
 
 
 def tool_archives(tmp: Path) -> list[Harmless]:
     """What real tools make, in an empty folder `tmp`; a tool that is missing is left out."""
     return [Harmless(*row) for row in tools.rows(tmp)]
+
+
+def refused_tool_archives(tmp: Path) -> list[Hostile]:
+    """What real tools make with options that are refused, in an empty folder `tmp`."""
+    return [Hostile(*row) for row in tools.refused_rows(tmp)]
 
 
 def small_tool_archives(tmp: Path) -> list[Harmless]:

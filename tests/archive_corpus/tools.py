@@ -66,6 +66,8 @@ COMMANDS = {
     "bsdtar-zip": "bsdtar --format zip -cf {}.zip .",
     "bsdtar-zip-stored": "bsdtar --format zip --options zip:compression=store -cf {}.zip .",
     "bsdtar-zip-zip64": "bsdtar --format zip --options zip:zip64 -cf {}.zip .",
+    "bsdtar-zip-piped": "bsdtar --format zip -cf - . | cat > {}.zip",
+    "bsdtar-zip-plain-names": "bsdtar --format zip --options zip:hdrcharset=UTF-8 -cf {}.zip .",
     "bsdtar": "bsdtar -czf {}.tar.gz .",
     "bsdtar-names": "bsdtar -czf {}.tar.gz * .[!.]*",
     "bsdtar-pax": "bsdtar --format pax -czf {}.tar.gz .",
@@ -92,8 +94,40 @@ COMMANDS = {
     "cpio-ustar": "find . | cpio -o -H ustar | gzip > {}.tar.gz",
     "pax-ustar": "pax -w -x ustar . | gzip > {}.tar.gz",
     "busybox-tar": "busybox tar -czf {}.tar.gz .",
+    "git": "git init -q {}.git && git --git-dir={}.git --work-tree=. add -A && git --git-dir={}.git -c user.name=a"
+    " -c user.email=a@example.org commit -qm a && git --git-dir={}.git archive --format=tar.gz -o {}.tar.gz HEAD;"
+    " rm -rf {}.git",
+    "git-zip": "git init -q {}.git && git --git-dir={}.git --work-tree=. add -A && git --git-dir={}.git"
+    " -c user.name=a -c user.email=a@example.org commit -qm a && git --git-dir={}.git archive -o {}.zip HEAD;"
+    " rm -rf {}.git",
+    "7z-tgz": "7z a -ttar -so x.tar . | 7z a -tgzip -si {}.tgz",
     "pigz": "tar -cf - . | pigz -p 4 -b 128 > {}.tar.gz",
     "jar": "jar cMf {}.zip .",
+}
+# Name, and what the refusal has to say.
+REFUSED = {
+    "7z-lzma": ("7z a -tzip -mm=LZMA {}.zip .", "不支持的压缩方法 14"),
+    "7z-bzip2": ("7z a -tzip -mm=BZip2 {}.zip .", "不支持的压缩方法 12"),
+    "7z-deflate64": ("7z a -tzip -mm=Deflate64 {}.zip .", "不支持的压缩方法 9"),
+    "7z-ppmd": ("7z a -tzip -mm=PPMd {}.zip .", "不支持的压缩方法 98"),
+    "7z-encrypted": ("7z a -tzip -psecret {}.zip .", "不支持加密条目"),
+    "7z-aes": ("7z a -tzip -psecret -mem=AES256 {}.zip .", "不支持加密条目"),
+    "7z-as-zip": ("7z a -t7z {}.7z . && mv {}.7z {}.zip", "内容不是 zip 格式"),
+    "zip-encrypted": ("zip -qr -P secret {}.zip .", "不支持加密条目"),
+    "zip-symlinks": ("ln -s index.html link; zip -qry {}.zip .; rm link", "不允许符号链接"),
+    "zip-prefixed": ("(echo '#!/bin/sh'; zip -qr - .) > {}.zip", ""),
+    "zip-bzip2": ("zip -qr -Z bzip2 {}.zip .", "不支持的压缩方法 12"),
+    "tar-symlink": ("ln -s index.html link; tar -czf {}.tar.gz .; rm link", "不允许符号链接"),
+    "tar-hard-link": ("ln index.html link; tar -czf {}.tar.gz .; rm link", "不允许硬链接"),
+    "tar-fifo": ("mkfifo fifo; tar -czf {}.tar.gz .; rm fifo", "不允许管道"),
+    "tar-sparse": ("truncate -s 9M hole; tar --sparse --format=gnu -czf {}.tar.gz .; rm hole", "不允许稀疏文件"),
+    "tar-sparse-pax": ("truncate -s 9M hole; tar --sparse --format=pax -czf {}.tar.gz .; rm hole", "不允许稀疏文件"),
+    "tar-label": ("tar -V label -czf {}.tar.gz .", "不允许此类条目"),
+    "tar-incremental": ("tar -g /dev/null --format=gnu -czf {}.tar.gz .", "不允许此类条目"),
+    "tar-plain": ("tar -cf {}.tar . && mv {}.tar {}.tar.gz", "内容不是 tar.gz 格式"),
+    "tar-bzip2": ("tar -cjf {}.tar.gz .", "内容不是 tar.gz 格式"),
+    "bsdtar-symlink": ("ln -s index.html link; bsdtar -czf {}.tar.gz .; rm link", "不允许符号链接"),
+    "bsdtar-zip-symlink": ("ln -s index.html link; bsdtar --format zip -cf {}.zip .; rm link", "不允许符号链接"),
 }
 # These formats hold no long paths.
 ONLY_PLAIN = {"bsdtar-ustar", "bsdtar-v7", "tar-ustar", "tar-v7", "cpio-ustar", "pax-ustar", "busybox-tar"}
@@ -125,13 +159,27 @@ def rows(tmp: Path, small: bool = False) -> Iterator[Row]:
         if done.returncode or len(made) != 1:  # an older version that does not know the option
             continue
         files = plain_files if tree == plain else full_files
-        if slug == "zip-no-folders":
+        if slug in ("zip-no-folders", "git", "git-zip"):
             files = {name: content for name, content in files.items() if not name.endswith("/")}
         yield f"tool-{slug}", made[0].name, made[0].read_bytes(), files
     if shutil.which("zip"):
         yield _stdin(out, env)
     if not small:
         yield from _python(plain, full, out)
+
+
+def refused_rows(tmp: Path) -> Iterator[Row]:
+    """What the tools make with an option too much, and what the refusal says."""
+    tree, out = _grown(tmp / "tree", SMALL), tmp / "refused"
+    out.mkdir()
+    env = os.environ | {"LC_ALL": "C.UTF-8", "ZIPOPT": "", "TAR_OPTIONS": ""}
+    for slug, (command, says) in REFUSED.items():
+        if shutil.which(slug.partition("-")[0]):
+            shell = command.replace("{}", shlex.quote(str(out / slug)))
+            subprocess.run(shell, shell=True, cwd=tree, env=env, capture_output=True)
+            made = sorted(out.glob(slug + ".*"))
+            if len(made) == 1:
+                yield f"tool-{slug}", made[0].name, made[0].read_bytes(), says
 
 
 def _grown(root: Path, tree: dict[str, bytes]) -> Path:

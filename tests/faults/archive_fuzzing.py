@@ -2,8 +2,10 @@
 
 Run as ``python archive_fuzzing.py PLAN``; PLAN is JSON: the seed, the numbers from ``first`` on by ``step``, how
 many of the accepted mutants go to disk and to other programs, a folder to work in, one for failures, a file of cases.
+``python archive_fuzzing.py corpus CASES`` reads the cases of a file, each within the same bounds.
 """
 
+import io
 import json
 import os
 import pickle
@@ -20,6 +22,9 @@ from pathlib import Path
 
 from archive_mutants import Mutants
 from archive_oracles import Refused, against_programs, against_stdlib, judged, staged
+
+from pages.archive import Limits, archive_kind, read_archive
+from pages.errors import BadArchive, TooLarge
 
 CPU_SECONDS = 10  # For one small mutant: most take a ten-thousandth of it.
 MEMORY_BYTES = 64 * 1024 * 1024  # More than at the start.
@@ -87,6 +92,24 @@ def kept(plan: Plan, number: int, filename: str, data: bytes, wrong: str) -> str
     return f"{path}: {wrong}"
 
 
+def beyond_bounds(cases: str) -> Iterator[str]:
+    """The corpus, one after the other, each within the time and memory of a mutant; yields what is not."""
+    with open(cases, "rb") as file:
+        corpus = pickle.load(file)
+    limit_memory()
+    limits = Limits(max_files=20_000, max_unpacked_bytes=64 * 1024 * 1024)
+    for case in corpus:
+        try:
+            with within_time():
+                for entry in read_archive(io.BytesIO(case.data), archive_kind(case.filename), limits):
+                    for _ in entry.chunks:
+                        pass
+        except (BadArchive, TooLarge):
+            pass
+        except (Exception, TooSlow) as error:
+            yield json.dumps({"failure": f"{case.name}: {error!r}"})
+
+
 @contextmanager
 def within_time() -> Iterator[None]:
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
@@ -111,7 +134,8 @@ def too_slow(number: int, frame: object) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGPROF, too_slow)
     os.nice(5)
-    for line in main(Plan(**json.loads(sys.argv[1]))):
+    said = beyond_bounds(sys.argv[2]) if sys.argv[1] == "corpus" else main(Plan(**json.loads(sys.argv[1])))
+    for line in said:
         print(line, flush=True)
 
 

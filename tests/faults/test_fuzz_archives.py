@@ -65,10 +65,22 @@ def test_every_mutant_is_refused_in_good_order_or_read_as_other_programs_do(
     assert counts["on disk"] > ON_DISK / 3
 
 
+def test_every_case_of_the_corpus_keeps_within_its_memory_and_time(tmp_path: Path) -> None:
+    """64 MiB more than at the start, by the kernel's own limit, and 10 s of processor time."""
+    cases, bombs = tmp_path / "cases", archive_corpus.bombs() if THOROUGH else []
+    cases.write_bytes(pickle.dumps([*archive_corpus.HARMLESS, *archive_corpus.HOSTILE, *bombs]))
+    command = [sys.executable, str(PROJECT / "tests/faults/archive_fuzzing.py"), "corpus", str(cases)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def environment() -> dict[str, str]:
+    path = [str(PROJECT), str(PROJECT / "tests"), str(PROJECT / "tests/faults")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "MALLOC_ARENA_MAX": "1", "PYTHONUTF8": "1"}
+
+
 def run_workers(cases: Path, failures: Path, folder: Path) -> Iterator[dict[str, object]]:
     """All that the workers say; each tries every so-manieth mutant."""
-    path = [str(PROJECT), str(PROJECT / "tests"), str(PROJECT / "tests/faults")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "MALLOC_ARENA_MAX": "1", "PYTHONUTF8": "1"}
     running = []
     for first in range(WORKERS):
         plan = Plan(
@@ -76,7 +88,7 @@ def run_workers(cases: Path, failures: Path, folder: Path) -> Iterator[dict[str,
         )
         command = [sys.executable, str(PROJECT / "tests/faults/archive_fuzzing.py"), as_argument(plan)]
         log = (folder / f"log-{first}").open("w+")
-        running.append((subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment), log))
+        running.append((subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment()), log))
     for process, log in running:
         code = process.wait()
         log.seek(0)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from helpers import Admin, assert_failure, assert_success, everything_below, tar_of, tree_of, zip_of
+from helpers import Admin, Server, assert_failure, assert_success, basic, everything_below, tar_of, tree_of, zip_of
 from werkzeug.test import TestResponse
 
 from pages import files
@@ -532,10 +532,12 @@ LONG = "n" * 300
         ("C:\\\\fake path\\\\a.zip", "a.zip"),
         ("..\\\\..\\\\x.zip", "x.zip"),
         ("a\x01b\x1f.zip", "ab.zip"),
+        ("a\x00b.zip", "ab.zip"),
         ("a\u200b\u202eb.zip", "ab.zip"),
         ("网站 v2.zip", "网站 v2.zip"),
         ("<script>.zip", "<script>.zip"),
         (f"{LONG}.zip", f"{LONG[:251]}.zip"),
+        (f"{LONG * 17}.zip", f"{LONG[:251]}.zip"),
     ],
 )
 def test_an_uploaded_file_s_name_is_cleaned_to_a_label(admin: Admin, sent: str, stored: str) -> None:
@@ -547,6 +549,43 @@ def test_an_uploaded_file_s_name_is_cleaned_to_a_label(admin: Admin, sent: str, 
 def test_a_very_long_name_of_a_tar_gz_is_shortened_and_accepted(admin: Admin) -> None:
     checkpoint = assert_success(admin.deploy(tar_of(SITE), f"{LONG}.tar.gz"))["checkpoint"]
     assert len(checkpoint["file_name"]) <= 255
+
+
+DOOR = {
+    "no closing boundary": (part("file", ARCHIVE, "a.zip"), 400),
+    "cut inside the closing boundary": (WHOLE[:-6], 400),
+    "cut inside the file": (WHOLE[: len(WHOLE) // 2], 400),
+    "a head that is not UTF-8": (WHOLE.replace(b'name="file"', b'name="f\xffle"'), 400),
+    "file as a text field": (part("file", b"site.zip") + END, 400),
+    "two files": (part("file", ARCHIVE, "a.zip") * 2 + END, 400),
+    "no file name": (part("file", ARCHIVE, "") + END, 400),
+    "base64": (part("file", base64.b64encode(ARCHIVE), "a.zip", "Content-Transfer-Encoding: base64") + END, 400),
+    "another format": (part("file", ARCHIVE, "a.rar") + END, 400),
+    "a name that hides its format": (part("file", ARCHIVE, "a.zip\x00.txt") + END, 400),
+    "1,001 parts": (part("root", b"") * 1_001 + WHOLE, 413),
+    "a text field of 1 MB": (part("root", b"x" * 1_100_000) + WHOLE, 413),
+    "a head of 1 MB": (part("file", ARCHIVE, "a" * 1_100_000 + ".zip") + END, 413),
+    "a path as a name": (part("file", ARCHIVE, "../../x.zip") + END, 200),
+    "a Windows path as a name": (part("file", ARCHIVE, "C:\\x\\a.zip") + END, 200),
+    "NUL in a name": (part("file", ARCHIVE, "a\x00.zip") + END, 200),
+    "a name of 5,000 characters": (part("file", ARCHIVE, "n" * 5_000 + ".zip") + END, 200),
+}
+
+
+def test_the_upload_door_of_a_real_server_answers_every_odd_form_and_only_good_ones_change_the_site(
+    server: Server,
+) -> None:
+    headers = {**basic(), "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    wrong = {}
+    for what, (body, status) in DOOR.items():
+        assert server.deploy(zip_of({"index.html": what})).status == 200
+        reply = server.request("POST", DEPLOY, body, headers=headers)
+        page = server.request("GET", "/", host="blog.localhost").body
+        served = SITE["index.html"] if status == 200 else what.encode()
+        if (reply.status, reply.json()["success"], page) != (status, status == 200, served):
+            wrong[what] = (reply.status, reply.body, page)
+    assert wrong == {}
+    assert "Traceback" not in server.log
 
 
 def test_an_extended_file_name_is_understood(admin: Admin) -> None:
