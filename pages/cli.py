@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 from werkzeug.security import generate_password_hash
@@ -74,10 +75,18 @@ def hash_password() -> None:
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        password = sys.stdin.readline().rstrip("\n")
+        password = _first_line(sys.stdin.buffer)
     if not password:
         raise OperationFailed("a password must not be empty")
     click.echo(generate_password_hash(password))
+
+
+def _first_line(stream: BinaryIO) -> str:
+    """The password in a pipe, without the end of its line, from Windows too; UTF-8, whatever the locale."""
+    try:
+        return stream.readline().removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError:
+        raise OperationFailed("the password is not UTF-8, which is how browsers and curl send it") from None
 
 
 @main.command()

@@ -20,6 +20,8 @@ from werkzeug.security import generate_password_hash
 
 from pages import passwords
 from pages.blocks import SharedBlocks
+from pages.config import Config
+from pages.errors import ConfigError
 from pages.tally import Tally
 from pages.throttle import Throttle
 
@@ -584,6 +586,24 @@ def test_the_log_tells_once_who_is_blocked_and_no_name_that_is_nobodys(
     assert 'who="admin"' in told[0]
     assert "hunter2" not in caplog.text
     assert f"from={HOME}" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("max_failed_logins", "-1"), ("max_failed_logins", "1001"), ("max_failed_logins", "1.5"),
+        ("max_failed_logins", "ten"), ("failed_login_window", "0"), ("failed_login_window", "-60"),
+        ("failed_login_window", "nan"), ("failed_login_window", "86401"), ("failed_login_window", "1m"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_cannot_work_stops_the_start(make_config: Callable[..., Config], key: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        make_config(**{key: text})
+
+
+def test_ten_failures_a_minute_are_the_default(make_config: Callable[..., Config]) -> None:
+    config = make_config()
+    assert (config.max_failed_logins, config.failed_login_window) == (10, 60.0)
 
 
 # --- Under gunicorn -------------------------------------------------------------------------
