@@ -1,5 +1,6 @@
 """Clients that are slow on purpose hold up nobody for long, with and without nginx; honest slow ones are let be."""
 
+import io
 import os
 import resource
 import socket
@@ -10,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from helpers import THOROUGH, Server, basic, wait_until, zip_of
+from helpers import THOROUGH, Admin, Server, assert_failure, basic, wait_until, zip_of
 from nginx import Nginx
 
 from pages.patience import HEAD_SECONDS, SEND_SECONDS, WINDOW_SECONDS, ClientTooSlow, PatientSocket
@@ -146,6 +147,31 @@ def test_patience_ends_when_less_comes_than_has_to(slow_by: str) -> None:
         theirs.sendall(b"x")
         with pytest.raises(ClientTooSlow):  # And does not come back.
             patient.recv(1)
+
+
+class Stalled(io.RawIOBase):
+    """A body of which nothing comes in time."""
+
+    def readinto(self, buffer: object) -> int:
+        raise ClientTooSlow()
+
+    def read(self, size: int = -1) -> bytes:
+        raise ClientTooSlow()
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/_api/sites/default/blog/deploy", "multipart/form-data; boundary=x"), ("/_api/sites", "application/json")],
+)
+def test_a_body_that_is_too_slow_is_a_408_in_the_envelope_and_leaves_nothing(
+    admin: Admin, data: Path, path: str, kind: str, chunked: bool
+) -> None:
+    framing = {"wsgi.input_terminated": True} if chunked else {"CONTENT_LENGTH": "1000"}
+    environ = {"wsgi.input": Stalled(), "HTTP_TRANSFER_ENCODING": "chunked"} if chunked else {"wsgi.input": Stalled()}
+    reply = admin.post(path, content_type=kind, environ_overrides={**environ, **framing})
+    assert_failure(reply, 408, "请求体接收过慢，已中止")
+    assert os.listdir(data / "work") == []
 
 
 def test_patience_is_renewed_by_what_comes_but_not_saved_up() -> None:
