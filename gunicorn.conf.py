@@ -72,6 +72,8 @@ if _sockets_are_systemds():  # deploy/pages.socket says where it listens, and no
 worker_class = "gthread"
 workers = _config.workers
 threads = _config.threads
+# Idle ones included: with a thousand, a thousand clients that say nothing would keep out everybody else.
+worker_connections = 4000
 # Longer than nginx keeps its connections to us, so that it is never we who close first.
 keepalive = 75
 # A worker that is silent this long is replaced: gthread's own heartbeat, not a limit on uploads.

@@ -27,7 +27,7 @@ def test_config_toml_holds_every_setting_at_its_default() -> None:
     by_file = load_config({"PAGES_CONFIG": str(PROJECT / "config.toml")})
     assert by_file == Config(data_dir=PROJECT / "data", backup_dir=PROJECT / "backups")
     written = [key for table in toml.load(PROJECT / "config.toml").values() for key in table]
-    assert sorted(written) == sorted(set(Config.__dataclass_fields__) - {"users"})
+    assert sorted(written) == sorted(set(Config.__dataclass_fields__) - {"users", "user_quotas"})
 
 
 def test_config_toml_explains_every_setting() -> None:

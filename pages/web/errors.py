@@ -49,6 +49,8 @@ def _known(error: PagesError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
+    if isinstance(error.__context__, ClientTooSlow):  # werkzeug takes it for a client that has gone.
+        return _known(TooSlow())
     if is_visitor():
         if isinstance(error, MethodNotAllowed):  # One that no route has heard of.
             return method_not_allowed_page()

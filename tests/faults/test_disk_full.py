@@ -1,14 +1,21 @@
 """A disk with no byte, or no file, left: sites are served, what frees space works, the rest is refused."""
 
+import errno
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from helpers import Reply, Server, everything_below, wait_until, zip_of
+from helpers import Admin, Reply, Server, assert_failure, everything_below, tar_of, wait_until, zip_of
 from nginx import Nginx
+
+from pages import files
+from pages.staging import Staging
+from pages.trees import Trees
+from pages.work import Work
 
 FULL_MESSAGE = "存储空间不足，请清理后重试"
 BLOG = {"id": "blog", "domain": "blog.localhost"}
@@ -249,3 +256,60 @@ def test_a_start_on_a_read_only_disk_says_so_in_one_sentence(
     assert "data_dir: " in server.log
     assert "Read-only file system" in server.log
     assert "Traceback" not in server.log
+
+
+CAUSES = [
+    (errno.ENOSPC, 507, FULL_MESSAGE),
+    (errno.EDQUOT, 507, FULL_MESSAGE),
+    (errno.EFBIG, 507, FULL_MESSAGE),
+    (errno.EROFS, 503, "存储当前为只读，暂时无法修改"),
+    (errno.EMFILE, 503, "服务繁忙，请稍后重试"),
+    (errno.ENFILE, 503, "服务繁忙，请稍后重试"),
+    (errno.EIO, 500, "服务器内部错误"),
+]
+PLACES = [(files, "fsync_folder"), (files, "sync_file_system"), (Work, "prepare"), (Staging, "add"), (Trees, "place")]
+
+
+@pytest.mark.parametrize(("number", "status", "message"), CAUSES, ids=[errno.errorcode[cause[0]] for cause in CAUSES])
+def test_what_the_system_refuses_has_its_answer_wherever_it_comes_up(
+    admin: Admin, data: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int, message: str
+) -> None:
+    admin.deployed({"index.html": "old"})
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise OSError(number, os.strerror(number), "/somewhere")
+
+    # The last one is the body itself, while it is received.
+    archive = tar_of({"b.html": "new", "index.html": "new"})
+    for owner, name in [*PLACES, (None, None)]:
+        before = everything_below(data / "sites-checkpoints")
+        with monkeypatch.context() as patched:
+            if name is None:
+                patched.setattr("pages.web.requests._LimitedFile.write", refuse)
+            else:
+                patched.setattr(owner, name, refuse)
+            reply = admin.deploy(archive, "a.tar.gz")
+        assert_failure(reply, status, message)
+        assert everything_below(data / "sites-checkpoints") == before
+        assert os.listdir(data / "work") == []
+        assert admin.visit().data == b"old"
+    admin.deployed({"index.html": "new"})
+
+
+def test_a_record_that_could_not_be_opened_once_is_read_again(
+    admin: Admin, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.deployed({"index.html": "page"})
+    record = data / "registry/default/blog.json"
+    text = record.read_bytes()
+    record.unlink()
+    record.write_bytes(text)  # Another file: nobody has read it yet.
+    time.sleep(0.06)  # Old enough to be remembered.
+
+    def no_more(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", no_more)
+        assert_failure(admin.get("/_api/sites/default/blog"), 500, "站点配置损坏")
+    assert admin.visit().data == b"page"

@@ -1,5 +1,6 @@
 """Clients that are slow on purpose hold up nobody for long, with and without nginx; honest slow ones are let be."""
 
+import io
 import os
 import resource
 import socket
@@ -10,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from helpers import THOROUGH, Server, basic, wait_until, zip_of
+from helpers import THOROUGH, Admin, Server, assert_failure, basic, wait_until, zip_of
 from nginx import Nginx
 
 from pages.patience import HEAD_SECONDS, SEND_SECONDS, WINDOW_SECONDS, ClientTooSlow, PatientSocket
@@ -52,6 +53,13 @@ def answers(server: Server, port: int = 0) -> None:
     """Visitors and the API are answered."""
     assert server.request("GET", "/", host="blog.localhost", port=port).body == b"page"
     assert server.api("GET", "/_api/sites", port=port).status == 200
+
+
+def is_answered(server: Server) -> bool:
+    with suppress(TimeoutError):
+        answers(server)
+        return True
+    return False
 
 
 def deploy_head(length: int) -> bytes:
@@ -141,6 +149,31 @@ def test_patience_ends_when_less_comes_than_has_to(slow_by: str) -> None:
             patient.recv(1)
 
 
+class Stalled(io.RawIOBase):
+    """A body of which nothing comes in time."""
+
+    def readinto(self, buffer: object) -> int:
+        raise ClientTooSlow()
+
+    def read(self, size: int = -1) -> bytes:
+        raise ClientTooSlow()
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/_api/sites/default/blog/deploy", "multipart/form-data; boundary=x"), ("/_api/sites", "application/json")],
+)
+def test_a_body_that_is_too_slow_is_a_408_in_the_envelope_and_leaves_nothing(
+    admin: Admin, data: Path, path: str, kind: str, chunked: bool
+) -> None:
+    framing = {"wsgi.input_terminated": True} if chunked else {"CONTENT_LENGTH": "1000"}
+    environ = {"wsgi.input": Stalled(), "HTTP_TRANSFER_ENCODING": "chunked"} if chunked else {"wsgi.input": Stalled()}
+    reply = admin.post(path, content_type=kind, environ_overrides={**environ, **framing})
+    assert_failure(reply, 408, "请求体接收过慢，已中止")
+    assert os.listdir(data / "work") == []
+
+
 def test_patience_is_renewed_by_what_comes_but_not_saved_up() -> None:
     ours, theirs = socket.socketpair()
     with theirs, PatientSocket(fileno=ours.detach()) as patient:
@@ -190,12 +223,12 @@ def test_slow_bodies_and_slow_readers_are_cut_off_and_an_honest_slow_upload_is_n
     small: Server, connect: Callable[..., socket.socket]
 ) -> None:
     bodies = [connect(small.port, deploy_head(1_000_000)) for _ in range(2)]
-    answers(small)  # As soon as both were given up.
     for body in bodies:
         assert b" 408 " in body.recv(1000)
-    readers = [connect(small.port, b"GET /large.bin HTTP/1.1\r\nHost: blog.localhost\r\n\r\n") for _ in range(2)]
     answers(small)
-    del readers
+    readers = [connect(small.port, b"GET /large.bin HTTP/1.1\r\nHost: blog.localhost\r\n\r\n") for _ in range(2)]
+    wait_until(lambda: is_answered(small), "the slow readers are given up", 150)
+    assert len(readers) == 2
     archive = zip_of({"index.html": "page", "random": os.urandom(200_000)})
     end = b"\r\n--x--\r\n"
     honest = connect(small.port, deploy_head(len(PART) + len(archive) + len(end)))
