@@ -1,6 +1,7 @@
 """Reloads, restarts, crashes and upgrades under a supervisor, behind real nginx, while everybody goes on asking."""
 
 import fcntl
+import gzip
 import os
 import random
 import shutil
@@ -531,3 +532,69 @@ def test_usr2_hands_over_to_a_new_master_where_no_supervisor_holds_the_sockets(
         second = int(server.log.rpartition("Listening at: ")[2].partition("(")[2].partition(")")[0])
         os.kill(second, signal.SIGTERM)
         wait_until(lambda: "Shutting down: Master" in server.log.rpartition("promoted")[2], "the second one ends")
+
+
+# --- Data of another version --------------------------------------------------------------------
+
+# The first commit, and one after the place of unpacked versions had changed.
+OLD = ["c9c6b20", "838975e"]
+
+
+def code_of(commit: str, folder: Path) -> Path:
+    """The code as it was; where the history is not to be had, the test is skipped."""
+    folder.mkdir()
+    packed = subprocess.run(["git", "archive", commit], cwd=PROJECT, capture_output=True, check=False)
+    if packed.returncode != 0:
+        pytest.skip(f"the history does not have {commit}")
+    subprocess.run(["tar", "x"], cwd=folder, input=packed.stdout, check=True)
+    return folder
+
+
+def versions_of(server: Server, site: str) -> list[str]:
+    """The ids of a site's checkpoints, newest first."""
+    data = server.api("GET", f"/_api/sites/default/{site}/checkpoints").json()["data"]
+    return [checkpoint["id"] for checkpoint in data["checkpoints"]]
+
+
+@thorough
+@pytest.mark.parametrize("commit", OLD)
+def test_data_of_an_older_version_is_served_and_every_checkpoint_can_be_used_and_so_back(
+    make_installation: Callable[..., Installation], tmp_path: Path, commit: str
+) -> None:
+    old = code_of(commit, tmp_path / "old")
+    installation = make_installation(holds_sockets=False)
+    server, nginx = installation.server, installation.nginx
+    server.stop()
+    shutil.rmtree(server.data)
+    server.project = old
+    server.start()
+    wait_until(server.answers, "the old code answers")
+    sites = {"public": "index.html", "home": "home.html"}
+    for site, index in sites.items():
+        created = {"id": site, "domain": f"{site}.localhost", "index": index}
+        assert server.api("POST", "/_api/sites", created).status == 201
+        for version in ("one", "two"):
+            assert server.deploy(zip_of({index: version * 200}), site=f"default/{site}").status == 200
+    for project in (PROJECT, old, PROJECT):
+        server.stop()
+        server.project = project
+        server.start()
+        wait_until(server.answers, "the next code answers")
+        for site in sites:
+            path = f"/_api/sites/default/{site}/checkpoints"
+            newest, oldest = versions_of(server, site)
+            # nginx is set up for the present code.
+            ports = [server.port, nginx.port] if project == PROJECT else [server.port]
+            for port in ports:
+                for coding in ({}, {"Accept-Encoding": "gzip"}):
+                    reply = server.request("GET", "/", host=f"{site}.localhost", port=port, headers=coding)
+                    assert (reply.status, plain(reply)) == (200, b"two" * 200), (project, site)
+            for checkpoint, version in ((oldest, b"one"), (newest, b"two")):
+                assert server.api("POST", f"{path}/{checkpoint}/checkout").status == 200
+                for port in ports:
+                    assert plain(server.request("GET", "/", host=f"{site}.localhost", port=port)) == version * 200
+
+
+def plain(reply: Reply) -> bytes:
+    """The body, whatever its coding."""
+    return gzip.decompress(reply.body) if reply.headers["Content-Encoding"] == "gzip" else reply.body
