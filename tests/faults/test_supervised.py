@@ -270,7 +270,8 @@ def publish_version(project: Path, version: str) -> None:
     beside.rename(file)
 
 
-@pytest.mark.parametrize("way", ["reload", pytest.param("restart", marks=thorough)])
+@thorough
+@pytest.mark.parametrize("way", ["reload", "restart"])
 def test_nobody_notices_an_upgrade(make_installation: Callable[..., Installation], tmp_path: Path, way: str) -> None:
     project = copy_of_the_code(tmp_path / "checkout")
     publish_version(project, "version one")
@@ -308,6 +309,7 @@ def test_code_that_cannot_be_loaded_is_not_reloaded_and_nobody_notices(
 PRODUCTION = {"PAGES_ENVIRONMENT": "production", "PAGES_ADMIN_PASS": "secret"}
 
 
+@thorough
 def test_a_restart_asked_for_twice_under_load_is_one_that_nobody_notices(
     make_installation: Callable[..., Installation],
 ) -> None:
@@ -396,7 +398,8 @@ def test_without_the_socket_unit_a_stop_leaves_public_sites_and_an_honest_word(
     assert visitors.failures == []
 
 
-@pytest.mark.parametrize("holds_sockets", [False, pytest.param(True, marks=thorough)])
+@thorough
+@pytest.mark.parametrize("holds_sockets", [False, True])
 def test_what_a_killed_master_left_is_in_nobodys_way(
     make_installation: Callable[..., Installation], holds_sockets: bool
 ) -> None:
