@@ -883,7 +883,7 @@ def test_systemd_understands_the_units(tmp_path: Path, units: list[str]) -> None
 
 def test_the_service_may_do_little_more_than_serve(tmp_path: Path) -> None:
     # 0 is a service that may do nothing, 10 one that may do everything. Nothing is loosened unnoticed.
-    done = analyze(tmp_path, "security", "--offline=yes", "--threshold=25", "./pages.service")
+    done = analyze(tmp_path, "security", "--offline=yes", "--threshold=20", "./pages.service")
     assert done.returncode == 0, done.stdout[-1000:]
 
 
