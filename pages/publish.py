@@ -197,9 +197,10 @@ class Publisher:
         try:
             site = self._registry.get(username, site_id)
         except SiteNotFound:
-            # What an operator put there before the site was created is not ours to remove.
-            keeps_root = intended != _DELETE and self._trees.has_own_root(username, site_id)
-            self._clear_away(work, username, site_id, keeps_root=keeps_root)
+            if intended == _DELETE:
+                self._clear_away(work, username, site_id)
+            elif intended == _CREATE:
+                self._undo_create(work, username, site_id)
             return
         known = self._histories.read(site)
         if is_checkpoint_id(intended) and intended not in {c.id for c in known.checkpoints}:
@@ -400,14 +401,23 @@ class Publisher:
                 ):
                     self._trees.discard_warm(work, self._registry.get(username, site_id))
 
-    def _clear_away(self, work: Work, username: str, site_id: str, *, keeps_root: bool = False) -> None:
+    def _clear_away(self, work: Work, username: str, site_id: str) -> None:
         """Everything of a site but its record; the folder of a tenant without sites goes as well."""
-        root, record = self._paths.site_root(username, site_id), self._paths.record(username, site_id)
-        if not keeps_root:
-            work.discard(root)
-        _sync_or_remove(root.parent)
+        self._discard_root(work, username, site_id)
         self._clear_versions(work, username, site_id)
-        _sync_or_remove(record.parent)
+        _sync_or_remove(self._paths.record(username, site_id).parent)
+
+    def _undo_create(self, work: Work, username: str, site_id: str) -> None:
+        """Take away what was made for a site that has not come to be; what was there before is not ours to remove."""
+        if not self._trees.has_own_root(username, site_id):
+            self._discard_root(work, username, site_id)
+        self._set_aside_versions(work, username, site_id)
+        _sync_or_remove(self._paths.record(username, site_id).parent)
+
+    def _discard_root(self, work: Work, username: str, site_id: str) -> None:
+        root = self._paths.site_root(username, site_id)
+        work.discard(root)
+        _sync_or_remove(root.parent)
 
     def _set_aside_versions(self, work: Work, username: str, site_id: str) -> None:
         """A new site starts empty. Checkpoints whose record somebody took away by hand are kept, elsewhere."""

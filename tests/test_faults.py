@@ -126,6 +126,21 @@ def test_checkpoints_of_a_record_that_was_taken_away_are_kept(admin: Admin, data
     assert [path.name for path in (data / "lost").rglob("*.tar.gz")] == [f"{made['id']}.tar.gz"]
 
 
+@pytest.mark.parametrize("intent", ["", "create", "20260101-000000-00000000"])
+def test_a_start_after_a_crash_keeps_the_checkpoints_of_a_record_that_was_taken_away(
+    admin: Admin, make_app: Callable[..., Flask], data: Path, intent: str
+) -> None:
+    made = admin.deployed({"index.html": "x"})
+    (data / "registry/default/blog.json").unlink()
+    left = data / "work/0123456789abcdef"  # Of a process that died in a deploy, or in a create.
+    left.mkdir()
+    (left / "note").write_text("default/blog")
+    (left / "intent").write_text(intent)
+    make_app()
+    assert [path.name for path in data.rglob("*.tar.gz")] == [f"{made['id']}.tar.gz"]
+    assert list((data / "work").iterdir()) == []
+
+
 def test_a_record_that_leads_nowhere_can_be_deleted(admin: Admin, data: Path) -> None:
     record = data / "registry/default/blog.json"
     record.unlink()
