@@ -162,6 +162,7 @@ class Versions:
             place.parent.mkdir(parents=True, exist_ok=True)
             if place.parent.stat().st_dev != folder.stat().st_dev:  # The cache may be on another disk.
                 folder = Path(shutil.copytree(folder, place.with_name(f"{place.name}.part")))
+                files.sync_file_system(folder)
             os.rename(folder, place)
         except (OSError, shutil.Error) as error:  # The cache is being cleared: served as uploaded then.
             log.info("%s has no compressed twins: %s", tree, error)

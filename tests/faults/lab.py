@@ -241,7 +241,7 @@ class Lab:
             self._ground.after_cut()
         before = None if mode.is_cut else invariants.seen(self._data)
         wrong = [] if mode.is_cut else self._gaps(before, result) + invariants.nginx_violations(self._data)
-        if result.status != 0 and self._chance.random() < 0.6:
+        if result.status != 0 and self._chance.random() < 0.8:
             self._crash_recoveries(mode)
         if self._start() != 0:
             return [*wrong, "the start fails"]

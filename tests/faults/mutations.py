@@ -162,15 +162,6 @@ LOGIC = [
         "kill",
     ),
     Bug(
-        "a start does not look whether a root is whole",
-        "trees.py",
-        "if tree is None or not tree.is_dir():",
-        "if False:",
-        "create",
-        "kill",
-        ("if tree.parent.parent !=", "if not tree or tree.parent.parent !="),
-    ),
-    Bug(
         "a file is written in place",
         "work.py",
         "temporary = self.new_path()\n",
