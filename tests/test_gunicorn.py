@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from helpers import PROJECT, Reply, Server, basic, wait_until, zip_of
+from helpers import PROJECT, THOROUGH, Reply, Server, basic, wait_until, zip_of
 from nginx import Visitors
 from werkzeug.security import generate_password_hash
 
@@ -768,6 +768,7 @@ def test_a_hup_with_broken_settings_leaves_the_service_running(production: Produ
     assert server.request("GET", "/_api/healthz").status == 200
 
 
+@pytest.mark.skipif(not THOROUGH, reason="on a busy machine it may miss the moment: PAGES_TEST_THOROUGH=1")
 def test_a_worker_that_has_only_just_begun_ends_at_a_stop_like_any_other(make_server: Callable[..., Server]) -> None:
     server = make_server(PAGES_WORKERS="1")
     assert server.process is not None
