@@ -21,6 +21,7 @@ _MAX_EXTENSION_BYTES_PER_ENTRY = 2048
 _MAX_GLOBAL_HEADERS = 100
 _MAX_OCTAL_SIZE = 0o77777777777
 
+_NO_PREFIX = bytes(155)
 # At the end of the prefix star has a NUL and two times.
 _TIMES_OF_STAR = re.compile(rb"\0[0-7 ]{11}[ \0][0-7 ]{11}[ \0]")
 # Where POSIX has the prefix GNU has two times, and after them what is for other kinds of entries.
@@ -115,7 +116,7 @@ def _next_header(stream: Gunzip, plainness: Plainness) -> _Header | None:
 def _raw_name(block: bytes) -> bytes:
     """The header's own name, with the prefix that POSIX puts before it (GNU has other fields there)."""
     name = _text(block[:100])
-    if not any(block[345:500]) or block[156:157] in _REFUSED_TYPES:
+    if block[345:500] == _NO_PREFIX or block[156:157] in _REFUSED_TYPES:
         return name
     if block[257:265] == b"ustar  \0" and _TIMES_OF_GNU.fullmatch(block[345:500]):
         return name

@@ -97,6 +97,11 @@ def beyond_bounds(cases: str) -> Iterator[str]:
     with open(cases, "rb") as file:
         corpus = pickle.load(file)
     limit_memory()
+    try:
+        bytearray(2 * MEMORY_BYTES)
+        yield json.dumps({"failure": "the limit of memory is not in force"})
+    except MemoryError:
+        pass
     limits = Limits(max_files=20_000, max_unpacked_bytes=64 * 1024 * 1024)
     for case in corpus:
         try:

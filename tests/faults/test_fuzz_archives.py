@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import archive_corpus
@@ -34,9 +35,12 @@ WORKERS = min(os.cpu_count() or 1, 8)
 
 
 @pytest.fixture(scope="module")
-def failures() -> Path:
-    """Where failing mutants are written; outlives the run, and is made only once it is wanted."""
-    return Path(tempfile.mkdtemp(prefix="pages-failing-mutants-"))
+def failures() -> Iterator[Path]:
+    """Where failing mutants are written; outlives the run when there are any."""
+    folder = Path(tempfile.mkdtemp(prefix="pages-failing-mutants-"))
+    yield folder
+    with suppress(OSError):
+        folder.rmdir()
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,6 @@ def test_every_mutant_is_refused_in_good_order_or_read_as_other_programs_do(
         counts.update(line.get("counts", {}))
         wrong += [line["failure"]] if "failure" in line else []
     assert wrong == [], "\n".join(wrong[:20])
-    failures.rmdir()
     tried = sum(number for name, number in counts.items() if name != "on disk")
     assert tried == MUTANTS // WORKERS * WORKERS, counts
     # A fuzzer that reaches nothing proves nothing.
@@ -126,7 +129,6 @@ def test_no_mutant_that_is_uploaded_fails_the_server_or_touches_the_old_site(
         about = failures / f"seed-{SEED}-upload-{number}-{filename}"
         is_well = status in (200, 400, 413) and (status == 200 or everything_below(data) == before)
         if not is_well:
-            failures.mkdir(exist_ok=True)
             about.write_bytes(archive)
         assert is_well, f"{about}: {what}: {status}"
         if status == 200:
