@@ -192,6 +192,21 @@ def test_wrong_usage_is_status_2(old: Place, arguments: tuple[str, ...]) -> None
     assert old.run(*arguments).returncode == 2
 
 
+def test_a_backup_that_reads_back_otherwise_is_no_backup(old: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def rotten(descriptor: int) -> None:
+        real(descriptor)
+        if ".writing-" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            os.pwrite(descriptor, b"rot", 3000)
+
+    services = old.services
+    monkeypatch.setattr(os, "fsync", rotten)
+    with pytest.raises(OperationFailed):
+        services.full_backups.back_up(now())
+    assert os.listdir(old.folder / "backups") == []
+
+
 def test_a_missing_archive_is_told_and_the_rest_backed_up(old: Place) -> None:
     archive = next((old.data / "sites-checkpoints/alice/shop/checkpoints").iterdir())
     archive.unlink()

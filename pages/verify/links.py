@@ -145,8 +145,8 @@ class LinksPart(Part):
         links = self.ground.paths.domains
         target = self.ground.paths.domain_target(username, site_id)
         linked = [d for d in _listed(links) if (links / d).is_symlink() and os.readlink(links / d) == target]
-        base = {**fields, "domain": linked[0] if linked else "", "index": "index.html", "enabled": False}
-        base["enabled"] = any(os.path.lexists(self.ground.paths.public_link(domain)) for domain in linked)
+        was_public = any(os.path.lexists(self.ground.paths.public_link(domain)) for domain in linked)
+        base = {**fields, "domain": linked[0] if linked else "", "index": "index.html", "enabled": was_public}
         readable = self._readable_fields(username, site_id)
         for name in ("domain", "index", "enabled", "created_at"):
             if name in readable and _is_record({**base, "domain": base["domain"] or "a.invalid", name: readable[name]}):
