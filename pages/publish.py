@@ -7,11 +7,12 @@ site and a work folder that start-up clears; after it, ``finish`` completes the 
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ class Publisher:
 
     def delete(self, username: str, site_id: str) -> None:
         """Take a site away with its root, checkpoints and domain: ``SiteNotFound``."""
-        self._space.for_deleting(partial(self._delete, username, site_id))
+        self._deleting(partial(self._delete, username, site_id))
 
     def _delete(self, username: str, site_id: str) -> None:
         with self._changing(username, site_id) as work, self._registry.locked():
@@ -170,7 +171,7 @@ class Publisher:
 
     def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
         """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one."""
-        self._space.for_deleting(partial(self._delete_checkpoint, site, checkpoint_id, now))
+        self._deleting(partial(self._delete_checkpoint, site, checkpoint_id, now))
 
     def _delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
         with self._locked_site(site) as work:
@@ -237,6 +238,20 @@ class Publisher:
                 )
 
     # --- Steps ------------------------------------------------------------------------------
+
+    def _deleting(self, delete: Callable[[], None]) -> None:
+        """Delete, also on a full disk. What is tried again there may be done: the first attempt had committed it."""
+        attempts = count(1)
+
+        def attempt() -> None:
+            is_first = next(attempts) == 1
+            try:
+                delete()
+            except (SiteNotFound, CheckpointNotFound):
+                if is_first:
+                    raise
+
+        self._space.for_deleting(attempt)
 
     @contextmanager
     def _changing(self, username: str, site_id: str) -> Iterator[Work]:
