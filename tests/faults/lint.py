@@ -10,8 +10,8 @@ R3   When a commit is renamed into place (``metadata.json``, a registry record) 
      clean; when the root of a site is switched, the tree it leads to is, and its metadata.
 
 Durable: registry/, domains/, public/, sites/, sites-checkpoints/, lost/, backups/, the names in trees/ that lead to a
-live tree, and the folders that hold all these. Derived, so lost without harm: locks/, cache/, and what is below a tree
-(a deploy's syncfs covers it; R1 and R3 hold it to be clean when it goes live). Temporary: work/, but for its notes.
+live tree, and the folders that hold all these. Derived, so lost without harm: locks/, cache/, ballast/, failed-logins, and
+what is below a tree (a deploy's syncfs covers it; R1 and R3 hold it to be clean when it goes live). Temporary: work/, but for its notes.
 That a tree thrown away, or the first name of a backup, is there again does no harm.
 
 R4   Before a durable change that a start could not tell from anything else (a site created or deleted, a checkpoint
@@ -30,7 +30,9 @@ _DURABLE = re.compile(
 )
 _TREES = re.compile(r"data/trees(?:/[^/]+){0,2}")  # The folders whose names lead to a version.
 _SERVED = re.compile(r"data/(?:trees|cache/encodings)/[^/]+/[^/]+/[^/]+")
-_DROPPED = re.compile(r"data/trees/[^/]+/[^/]+/[^/]+|backups/\.unfinished-.*")
+_LOSABLE = r"data/failed-logins|data/ballast(?:/.*)?"  # Counts that may be forgotten, and nothing at all.
+_HARMLESS = re.compile(_LOSABLE)
+_DROPPED = re.compile(rf"data/trees/[^/]+/[^/]+/[^/]+|backups/\.unfinished-.*|{_LOSABLE}")
 _NOTE = re.compile(r"data/work/[^/]+(?:/note|/intent)?")
 _ARCHIVE = re.compile(r"data/sites-checkpoints/([^/]+/[^/]+)/checkpoints/[^/]+")
 _ALL_OF_A_SITE = re.compile(r"data/(?:sites-checkpoints|sites)/([^/]+)/[^/]+")
@@ -111,6 +113,8 @@ class Disk:
             self.unnamed.clear()
         elif event.call in ("write", "truncate") or event.is_new:
             self.dirty[event.inode] = str(event)
+        if _HARMLESS.fullmatch(event.path):
+            return
         if event.is_new or event.call in ("mkdir", "symlink"):
             self.dirty[event.folder] = str(event)
             if _NOTE.fullmatch(event.path):
