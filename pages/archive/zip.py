@@ -76,7 +76,7 @@ def _check_local(file: BinaryIO, record: Record) -> int:
         raise BadArchive(f"本地文件头与中央目录矛盾: {shown_name(record.path)}")
     if (flags ^ record.flags) & _MUST_AGREE:
         raise BadArchive(f"本地文件头与中央目录矛盾: {shown_name(record.path)}")
-    if fields.EXTRA_UNICODE_PATH in extras and not flags & fields.UTF8:
+    if fields.EXTRA_UNICODE_PATH in extras:  # bsdtar takes its name from here.
         other = fields.unicode_path(raw_name, extras[fields.EXTRA_UNICODE_PATH])
         if other is not None and judged_path(other.replace("\\", "/")) != record.path:
             raise BadArchive(f"条目有两个不同的名字: {shown_name(record.path)}")

@@ -344,6 +344,8 @@ def _headers() -> Iterator[tuple[str, str, bytes]]:
     yield "local-name-dotdot", "local header contradicts: name", two(page(local_name=b"../a.x"))
     yield "local-unicode-path", "local header contradicts: Unicode Path", two(
         page(local_extra=unicode_path(b"a.html", "b.html")))
+    yield "local-unicode-path-flag", "local header contradicts: Unicode Path, in spite of the UTF-8 flag", two(
+        page(flags=0x800, local_extra=unicode_path(b"a.html", "b.html")))
     yield "local-unicode-path-other", "both headers have a Unicode Path, and not the same", two(
         page(local_extra=unicode_path(b"a.html", "b.html"), central_extra=unicode_path(b"a.html", "c.html")))
     yield "unicode-path-flag", "UTF-8 flag, and a Unicode Path that is another name", two(
