@@ -10,9 +10,9 @@ R3   When a commit is renamed into place (``metadata.json``, a registry record) 
      clean; when the root of a site is switched, the tree it leads to is, and its metadata.
 
 Durable: registry/, domains/, public/, sites/, sites-checkpoints/, lost/, backups/, the names in trees/ that lead to a
-live tree, and the folders that hold all these. Derived, so lost without harm: locks/, cache/, ballast/, failed-logins, and
-what is below a tree (a deploy's syncfs covers it; R1 and R3 hold it to be clean when it goes live). Temporary: work/, but for its notes.
-That a tree thrown away, or the first name of a backup, is there again does no harm.
+live tree, and the folders that hold all these. Derived, so lost without harm: locks/, cache/, ballast/, failed-logins,
+and what is below a tree (a deploy's syncfs covers it; R1 and R3 hold it to be clean when it goes live). Temporary:
+work/, but for its notes. That a tree thrown away, or the first name of a backup, is there again does no harm.
 
 R4   Before a durable change that a start could not tell from anything else (a site created or deleted, a checkpoint
      deleted or stored) the notes of its work folder are on disk, by name and content.
