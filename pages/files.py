@@ -19,11 +19,15 @@ class Busy(Exception):
     """A lock was not had in time."""
 
 
+class NotSynced(OSError):
+    """What was written may not be on disk, and never will be known to be: to sync it again would prove nothing."""
+
+
 def fsync_folder(path: Path) -> None:
     """Make the names in a folder durable: a rename is on disk only after this."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -32,9 +36,17 @@ def fsync_file(path: Path) -> None:
     """Make a file's content durable; its name is only by ``fsync_folder``."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def fsync(descriptor: int) -> None:
+    """Make an open file's content, or a folder's names, durable: ``NotSynced``."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise NotSynced(error.errno, error.strerror) from None
 
 
 def sync_file_system(path: Path) -> None:
@@ -46,7 +58,7 @@ def sync_file_system(path: Path) -> None:
     try:
         if _libc.syncfs(descriptor) != 0:
             code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(path))
+            raise NotSynced(code, os.strerror(code), str(path))
     finally:
         os.close(descriptor)
 

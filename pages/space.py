@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pages.errors import StorageFull
+from pages.files import NotSynced
 from pages.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -58,11 +59,14 @@ class Space:
         return written
 
     def for_deleting(self, delete: Callable[[], Result]) -> Result:
-        """Do what frees space, also on a full disk: the ballast makes room for it, once."""
+        """Do what frees space, also on a full disk: the ballast makes room for it, once.
+
+        Not when it was a sync that failed: what is not known to be on disk is not made so by a second try.
+        """
         try:
             return delete()
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in FULL or isinstance(error, NotSynced):
                 raise
             log.warning("The disk is full (%s): a deletion takes the room that was kept for it", error)
             self.release()

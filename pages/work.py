@@ -76,7 +76,7 @@ class Work:
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(descriptor)
+            files.fsync(descriptor)
         return temporary
 
     def move(self, source: Path, destination: Path) -> None:
@@ -182,7 +182,7 @@ class Workshop:
                 path, descriptor = self._remains.popleft()
                 try:
                     files.remove_tree(path)
-                except OSError as error:  # What was to be done is done: after the next work, or at the next start.
+                except (OSError, MemoryError) as error:  # What was to be done is done: later, or at the next start.
                     log.warning("The work folder %s cannot be removed yet: %s", path, error)
                     self._remains.append((path, descriptor))
                 else:

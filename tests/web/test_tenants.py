@@ -175,8 +175,8 @@ def test_lists_and_counts_hold_only_ones_own(unmoved: House) -> None:
         assert ([site["username"] for site in data["sites"]], data["total"]) == (["alice"], 1)
     assert assert_success(unmoved.alice.get("/_api/sites?offset=1")) == {"sites": [], "total": 1}
     health = assert_success(unmoved.alice.get("/_api/health"))
-    assert set(health) == {"status", "sites_count", "timestamp"}
-    assert health["sites_count"] == 1
+    assert set(health) == {"status", "sites_count", "timestamp", "usage", "quota"}
+    assert health["sites_count"] == health["usage"]["sites"] == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"{}", b'{"username": "bob"}'])
