@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import shutil
 import stat
 import subprocess
 import sys
@@ -292,6 +293,19 @@ def test_a_site_whose_name_or_domain_is_taken_changes_nothing(
 
 def test_a_full_backup_does_not_go_over_sites(old: Place) -> None:
     backup = old.done("backup", "--full")
+    before = everything_below(old.data)
+    refused = old.run("restore", backup)
+    assert (refused.returncode, "empty" in refused.stderr) == (1, True)
+    assert everything_below(old.data) == before
+
+
+@pytest.mark.parametrize("left", ["sites-checkpoints", "sites"])
+def test_a_full_backup_does_not_go_over_what_a_lost_registry_leaves(old: Place, left: str) -> None:
+    """Checkpoints newer than the backup, and files that are nowhere else."""
+    backup = old.done("backup", "--full")
+    old.admin().deployed({"index.html": "newer than the backup"})
+    for folder in {"registry", "sites-checkpoints", "sites"} - {left}:
+        shutil.rmtree(old.data / folder)
     before = everything_below(old.data)
     refused = old.run("restore", backup)
     assert (refused.returncode, "empty" in refused.stderr) == (1, True)
