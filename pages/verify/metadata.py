@@ -11,6 +11,7 @@ import msgspec
 from pages.history import is_checkpoint_id
 from pages.model import Checkpoint, History, timestamp
 from pages.trees import checkpoint_of
+from pages.verify.content import require_readable
 from pages.verify.findings import Finding
 from pages.verify.parts import SitePart
 from pages.work import Work
@@ -36,6 +37,8 @@ class MetadataPart(SitePart):
 
     def mend(self, work: Work) -> None:
         path, before = self._path, self.view.history
+        if before is None:
+            require_readable(path)
         saved = list(before.checkpoints) if before else self._salvaged()
         current = before.current if before else self._salvaged_current()
         known = {checkpoint.id: checkpoint for checkpoint in reversed(saved)}
