@@ -88,11 +88,16 @@ class Histories:
 
     def archived_bytes(self, site: Site) -> int:
         """What all archives of a site take together, in bytes; told without reading its metadata."""
+        folder = self._paths.archives(site.username, site.id)
         try:
-            with os.scandir(self._paths.archives(site.username, site.id)) as listing:
-                return sum(entry.stat(follow_symlinks=False).st_size for entry in listing)
+            listing = os.listdir(folder)
         except FileNotFoundError:
             return 0
+        size = 0
+        for name in listing:
+            with suppress(FileNotFoundError):  # Deleted meanwhile: the others count.
+                size += os.lstat(folder / name).st_size
+        return size
 
     def unpacked_bytes(self, site: Site, checkpoint_id: str | None) -> int:
         """What a checkpoint's files take unpacked, in bytes; 0 for none, and where its manifest is lost."""
