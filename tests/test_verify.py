@@ -442,6 +442,17 @@ def test_what_a_damaged_metadata_file_still_says_is_taken_from_it(bench: Bench) 
     assert bench.admin.checkpoints() == before
 
 
+def test_times_without_their_offset_stop_no_repair_and_no_update(bench: Bench) -> None:
+    path = bench.history / "metadata.json"
+    metadata = json.loads(path.read_text())
+    for checkpoint in metadata["checkpoints"]:
+        checkpoint["created_at"] = checkpoint["created_at"][:19]
+    edited(path, checkpoints=metadata["checkpoints"][::-1])
+    assert_success(bench.admin.put("/_api/sites/default/blog", json={"index": "x.html"}))
+    assert bench.verify(repair=True).is_sound
+    assert [c["id"] for c in bench.admin.checkpoints()["checkpoints"]] == [bench.second, bench.first]
+
+
 @pytest.mark.parametrize("at", range(0, 1000, 7 if THOROUGH else 167))
 def test_metadata_cut_anywhere_is_rebuilt(bench: Bench, at: int) -> None:
     before = bench.admin.checkpoints()
