@@ -134,8 +134,10 @@ class FullBackups:
             name = str(path.relative_to(paths.data))
             try:
                 found.append((name, _second_name(work, path), 0))
-            except OSError as error:
+            except FileNotFoundError as error:
                 missing.append(f"{name}: {error.strerror}")
+            except OSError as error:  # It is there: a backup without it would be none.
+                raise OperationFailed(f"{name} cannot be saved: {error.strerror}") from None
         snapshot = _Snapshot(SavedSite(username, site_id, "", missing), found, [])
         return self._with_root(work, snapshot, site, current)
 
@@ -170,7 +172,9 @@ def _second_name(work: Work, path: Path) -> Path:
         raise FileNotFoundError(2, "No such file", str(path))
     try:
         os.link(path, name, follow_symlinks=False)
-    except PermissionError:
+    except FileNotFoundError:
+        raise
+    except OSError:  # Somebody else's file, too many names, or a file system that knows only one.
         shutil.copyfile(path, name)
     return name
 

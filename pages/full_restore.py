@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from pages import files, full_tar
@@ -74,10 +75,19 @@ class FullRestore:
         self._finish_abandoned()
 
     def _require_empty(self) -> None:
-        if self._registry.names() and not self._marker.exists():
+        if self._marker.exists():
+            return
+        if self._registry.names():
             raise OperationFailed(
                 "the data folder has sites already; restore onto an empty one (set PAGES_DATA_DIR), "
                 "or name one site with --site"
+            )
+        # A lost registry leaves them: they may be newer than the backup.
+        roots = (root for root in self._paths.sites.glob("*/*") if root.is_dir() and any(root.iterdir()))
+        if left := next(chain(self._paths.histories.glob("*/*/checkpoints/*.tar.gz"), roots), None):
+            raise OperationFailed(
+                f"the data folder is not empty: {left} belongs to a site without a record, which this would replace; "
+                "restore onto an empty one (set PAGES_DATA_DIR)"
             )
 
     def _require_same(self, mark: bytes) -> None:

@@ -17,15 +17,13 @@ import msgspec
 
 from pages import files
 from pages.errors import CheckpointNotFound, HistoryBroken
-from pages.model import Checkpoint, History, Manifest, Site, timestamp
+from pages.model import Checkpoint, History, Manifest, Site, is_reasonable, timestamp
 from pages.paths import Paths
 from pages.work import Work
 
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 _ID_TIME = "%Y%m%d-%H%M%S"
 _LARGE_MANIFEST_BYTES = 16 * 1024  # About a hundred files.
-# Sums of times outside are no times any more. A machine without a battery starts in 1970, west of Greenwich in 1969.
-_FIRST_YEAR, _LAST_YEAR = 1969, 9000
 
 
 class Histories:
@@ -88,11 +86,16 @@ class Histories:
 
     def archived_bytes(self, site: Site) -> int:
         """What all archives of a site take together, in bytes; told without reading its metadata."""
+        folder = self._paths.archives(site.username, site.id)
         try:
-            with os.scandir(self._paths.archives(site.username, site.id)) as listing:
-                return sum(entry.stat(follow_symlinks=False).st_size for entry in listing)
+            listing = os.listdir(folder)
         except FileNotFoundError:
             return 0
+        size = 0
+        for name in listing:
+            with suppress(FileNotFoundError):  # Deleted meanwhile: the others count.
+                size += os.lstat(folder / name).st_size
+        return size
 
     def unpacked_bytes(self, site: Site, checkpoint_id: str | None) -> int:
         """What a checkpoint's files take unpacked, in bytes; 0 for none, and where its manifest is lost."""
@@ -146,7 +149,7 @@ def _check(history: History, site: Site) -> None:
         raise ValueError("a checkpoint's id has not its form")
     times = [datetime.fromisoformat(c.created_at) for c in history.checkpoints]
     times += [datetime.strptime(found[:15], _ID_TIME) for found in ids]
-    if not all(_FIRST_YEAR <= time.year <= _LAST_YEAR for time in (datetime.fromisoformat(history.updated_at), *times)):
+    if not all(map(is_reasonable, (datetime.fromisoformat(history.updated_at), *times))):
         raise ValueError("a time is out of all reason")
 
 

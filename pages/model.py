@@ -15,6 +15,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _READ_ONLY = ("id", "username", "created_at", "updated_at")
 DEFAULT_USERNAME = "default"
 MAX_DESCRIPTION = 1000
+# Sums of times outside are no times any more. A machine without a battery starts in 1970, west of Greenwich in 1969.
+_FIRST_YEAR, _LAST_YEAR = 1969, 9000
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -74,6 +76,11 @@ def now() -> datetime:
 def timestamp(time: datetime, timespec: str = "microseconds") -> str:
     """ISO 8601 in local time with its offset."""
     return time.astimezone().isoformat(timespec=timespec)
+
+
+def is_reasonable(time: datetime) -> bool:
+    """Can this time be reckoned with?"""
+    return _FIRST_YEAR <= time.year <= _LAST_YEAR
 
 
 def is_name(text: str) -> bool:
@@ -138,6 +145,8 @@ def page_number(name: str, text: str) -> int:
 def _with_offset(text: str) -> str:
     """An ISO 8601 time as it is; one written without an offset is local time."""
     time = datetime.fromisoformat(text)
+    if not is_reasonable(time):
+        raise ValueError(f"时间不合理: {text}")
     return timestamp(time) if time.tzinfo is None else text
 
 

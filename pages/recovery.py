@@ -6,7 +6,7 @@ from datetime import datetime
 from importlib.resources import files as package_files
 
 from pages import files
-from pages.errors import ConfigError, PagesError, SiteExists
+from pages.errors import ConfigError, PagesError, SiteBusy, SiteExists
 from pages.model import is_name
 from pages.paths import FOLDERS, Paths
 from pages.publish import Publisher
@@ -62,6 +62,8 @@ def _finish(workshop: Workshop, publisher: Publisher) -> None:
         log.warning("Site %s: finishing what was cut short", abandoned.note)
         try:
             publisher.finish(username, site_id, abandoned.intent)
+        except SiteBusy:
+            raise  # The only one that passes: the folder stays.
         except PagesError as error:
             log.error("Site %s: %s", abandoned.note, error)
 

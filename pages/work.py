@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pages import files
-from pages.errors import PagesError
+from pages.errors import PagesError, SiteBusy
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +216,7 @@ class Workshop:
                 _empty(path)
                 finish(Abandoned(path, _text(path / "note"), _text(path / "intent")))
                 files.remove_tree(path)
-            except OSError as error:
+            except (OSError, SiteBusy) as error:
                 log.error("The work folder %s cannot be cleared: %s", path, error)
             if descriptor is not None:
                 os.close(descriptor)

@@ -1,16 +1,18 @@
 """Full backups: one file, whole or refused, from which everything comes back as it was; and drills."""
 
+import errno
 import hashlib
 import io
 import json
 import os
 import random
+import shutil
 import stat
 import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -216,6 +218,37 @@ def test_a_missing_archive_is_told_and_the_rest_backed_up(old: Place) -> None:
     assert full_tar.check(Path(done.stdout.strip())).sites[0].missing != []
 
 
+@pytest.mark.parametrize("code", [errno.ENOTSUP, errno.EMLINK, errno.EPERM])
+def test_where_a_file_can_have_no_second_name_it_is_copied(
+    old: Place, new: Place, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr("pages.full_backup.os.link", refusing(old.data, code))
+    done = old.run("backup", "--full")
+    assert done.stderr == ""
+    new.done("restore", done.stdout.strip())
+    assert kept(new) == kept(old)
+
+
+def test_a_file_that_is_there_and_cannot_be_saved_is_not_left_out(old: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.full_backup.os.link", refusing(old.data, errno.ENOSPC))
+    monkeypatch.setattr("pages.full_backup.shutil.copyfile", refusing(old.data, errno.ENOSPC))
+    done = old.run("backup", "--full")
+    assert (done.returncode, "No space left" in done.stderr) == (1, True)
+    assert old.backups == []
+
+
+def refusing(folder: Path, code: int) -> Callable[..., None]:
+    """``os.link`` on a disk that has no room or no second names for what is below a folder."""
+    link = os.link
+
+    def refused(source: Path, target: Path, **options: Any) -> None:
+        if source.is_relative_to(folder):
+            raise OSError(code, os.strerror(code), str(source))
+        link(source, target, **options)
+
+    return refused
+
+
 def test_a_backup_while_sites_are_deployed_holds_what_its_metadata_names(old: Place, new: Place) -> None:
     services, stop = old.services, threading.Event()
 
@@ -292,6 +325,19 @@ def test_a_site_whose_name_or_domain_is_taken_changes_nothing(
 
 def test_a_full_backup_does_not_go_over_sites(old: Place) -> None:
     backup = old.done("backup", "--full")
+    before = everything_below(old.data)
+    refused = old.run("restore", backup)
+    assert (refused.returncode, "empty" in refused.stderr) == (1, True)
+    assert everything_below(old.data) == before
+
+
+@pytest.mark.parametrize("left", ["sites-checkpoints", "sites"])
+def test_a_full_backup_does_not_go_over_what_a_lost_registry_leaves(old: Place, left: str) -> None:
+    """Checkpoints newer than the backup, and files that are nowhere else."""
+    backup = old.done("backup", "--full")
+    old.admin().deployed({"index.html": "newer than the backup"})
+    for folder in {"registry", "sites-checkpoints", "sites"} - {left}:
+        shutil.rmtree(old.data / folder)
     before = everything_below(old.data)
     refused = old.run("restore", backup)
     assert (refused.returncode, "empty" in refused.stderr) == (1, True)

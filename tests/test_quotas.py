@@ -198,6 +198,21 @@ def test_a_damaged_history_hides_no_archive(with_quotas: Quotas, data: Path) -> 
     assert usage(bob)["bytes"] == made["file_size"]
 
 
+def test_an_archive_that_goes_while_it_is_counted_takes_no_other_out_of_the_sum(
+    with_quotas: Quotas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = with_quotas()
+    bob = tenant(app)
+    sizes = [bob.deployed({"a": random(5000)}, "bob/s")["file_size"] for _ in range(2)]
+    services = app.extensions["pages"]
+    site = services.registry.get("bob", "s")
+    monkeypatch.setattr("pages.history.os.listdir", lambda folder: ["gone.tar.gz", *_listdir(folder)])
+    assert services.histories.archived_bytes(site) == sum(sizes)
+
+
+_listdir = os.listdir
+
+
 def test_quotas_reach_the_workers(make_config: Callable[..., Config], tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "config.toml").write_text('[users.eve]\npass = "e"\nquota_bytes = 7\n')
     monkeypatch.setattr("pages.config._pinned", None)

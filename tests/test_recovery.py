@@ -1,5 +1,6 @@
 """Starting after a crash, and a real server killed at random moments. (A fault at every call: tests/faults.)"""
 
+import dataclasses
 import os
 import random
 import signal
@@ -115,6 +116,26 @@ def test_a_site_that_cannot_be_recovered_does_not_stop_a_start(tmp_path: Path) -
     assert process.returncode == 0, log
     assert "broken" in log
     assert list((tmp_path / "data/work").iterdir()) == []
+
+
+def test_what_a_busy_site_keeps_from_being_finished_is_left_for_the_next_start(tmp_path: Path) -> None:
+    _services(tmp_path).recover()
+    services = build_services(dataclasses.replace(_services(tmp_path).config, lock_timeout=0.0))
+    fields = {"id": "blog", "username": "default", "domain": "blog.localhost", "index": "index.html", "enabled": True}
+    services.publisher.create(fields, now())
+    folder = tmp_path / "data/work/0123456789abcdef"
+    folder.mkdir()
+    (folder / "note").write_text("default/blog")
+    (folder / "intent").write_text("20260101-000000-01234567")
+    orphan = services.paths.archive("default", "blog", "20260101-000000-01234567")
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"of a deploy that was not committed")
+    with services.registry.site_locked("default", "blog"):
+        services.recover()
+    assert orphan.exists()
+    services.recover()
+    assert not orphan.exists()
+    assert not folder.exists()
 
 
 # --- A real server, killed at random moments ------------------------------------------------

@@ -182,7 +182,8 @@ def test_a_time_written_by_hand_is_handed_out_with_an_offset(admin: Admin, data:
 
 BROKEN: list[Any] = [
     b"", b"{", b"[]", b"\xff\xfe", b"\0" * 300, b"[" * 100_000, {"domain": "_"}, {"domain": None}, {"index": "../x"},
-    {"enabled": "yes"}, {"id": "other"}, {"username": "other"}, {"created_at": "yesterday"}, "folder", "loop",
+    {"enabled": "yes"}, {"id": "other"}, {"username": "other"}, {"created_at": "yesterday"},
+    {"updated_at": "9999-12-31T23:59:59+00:00"}, {"updated_at": "0001-01-01T00:00:00"}, "folder", "loop",
 ]  # fmt: skip
 
 

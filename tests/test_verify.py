@@ -1,7 +1,9 @@
 """Verify and repair: every kind of damage is named, mended or set aside, and nothing else is touched."""
 
+import errno
 import json
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -440,6 +442,17 @@ def test_what_a_damaged_metadata_file_still_says_is_taken_from_it(bench: Bench) 
     assert bench.admin.checkpoints() == before
 
 
+def test_times_without_their_offset_stop_no_repair_and_no_update(bench: Bench) -> None:
+    path = bench.history / "metadata.json"
+    metadata = json.loads(path.read_text())
+    for checkpoint in metadata["checkpoints"]:
+        checkpoint["created_at"] = checkpoint["created_at"][:19]
+    edited(path, checkpoints=metadata["checkpoints"][::-1])
+    assert_success(bench.admin.put("/_api/sites/default/blog", json={"index": "x.html"}))
+    assert bench.verify(repair=True).is_sound
+    assert [c["id"] for c in bench.admin.checkpoints()["checkpoints"]] == [bench.second, bench.first]
+
+
 @pytest.mark.parametrize("at", range(0, 1000, 7 if THOROUGH else 167))
 def test_metadata_cut_anywhere_is_rebuilt(bench: Bench, at: int) -> None:
     before = bench.admin.checkpoints()
@@ -539,6 +552,59 @@ def test_a_backup_that_is_not_whole_is_told_and_set_aside(bench: Bench) -> None:
     assert bench.verify(repair=True).is_sound
     assert sorted(path.name for path in (full.parent / "quarantine").iterdir()) == sorted([full.name, whole.name])
     assert bench.verify().problems() == []
+
+
+# --- What cannot be read now ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("what", ["archive", "manifest", "metadata", "record", "tree", "backup"])
+def test_what_cannot_be_read_for_reasons_of_the_process_is_told_and_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, what: str, code: int
+) -> None:
+    full, _ = bench.services.full_backups.back_up(now())
+    backups = everything_below(full.parent)
+    before = everything_below(bench.data)
+    path = {
+        "archive": bench.archive(bench.first),
+        "manifest": bench.manifest(bench.first),
+        "metadata": bench.history / "metadata.json",
+        "record": bench.record,
+        "tree": bench.live,
+        "backup": full,
+    }[what]
+    with monkeypatch.context() as patched:
+        for function in (
+            "pages.verify.checkpoints.read_archive",
+            "pages.verify.checkpoints.read_tree",
+            "pages.verify.unpacked.read_tree",
+            "pages.full_tar.check",
+            "pathlib.Path.read_bytes",
+        ):
+            patched.setattr(function, refusing(function, path, code))
+        if what == "archive":
+            patched.setattr(
+                "pages.verify.checkpoints.read_tree", refusing("pages.verify.content.read_tree", None, code)
+            )
+        report = bench.verify(repair=True)
+    assert not report.is_sound
+    assert [problem.file for problem in report.problems() if problem.repaired] in ([], ["public/blog.localhost"])
+    bench.services.reload()  # A site whose record cannot be read is not public; this one is again.
+    assert everything_below(full.parent) == backups
+    assert everything_below(bench.data) == before
+    assert bench.verify().problems() == []
+
+
+def refusing(function: str, path: Path | None, code: int) -> Callable[..., Any]:
+    """The same function, that cannot read ``path`` (None: anything)."""
+    really = pkgutil.resolve_name(function)
+
+    def refused(its_path: Path, *rest: Any) -> Any:
+        if path in (None, its_path):
+            raise OSError(code, os.strerror(code), str(its_path))
+        return really(its_path, *rest)
+
+    return refused
 
 
 # --- Beside a serving installation, and when it is cut short --------------------------------

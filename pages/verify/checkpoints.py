@@ -11,7 +11,7 @@ from pages.errors import BadArchive
 from pages.history import without_checkpoint
 from pages.model import Checkpoint, Manifest
 from pages.packing import TarGz
-from pages.verify.content import Content, is_consistent, read_archive, read_tree
+from pages.verify.content import Content, is_consistent, is_damage, read_archive, read_tree, require_readable
 from pages.verify.findings import Checked, Finding
 from pages.verify.parts import Ground, SitePart, View
 from pages.work import Work
@@ -32,12 +32,14 @@ class CheckpointPart(SitePart):
         checkpoint = self._checkpoint()
         if checkpoint is None:
             return
-        manifest = self.ground.histories.manifest(self.view.site, self._id)
+        manifest = self._saved_manifest()
         try:
             content = read_archive(self._archive, self.ground.checked)
         except FileNotFoundError:
             yield self.finding(self._archive, "archive-missing")
         except (BadArchive, OSError) as error:
+            if isinstance(error, OSError) and not is_damage(error):
+                raise
             yield self.finding(self._archive, "archive-damaged", getattr(error, "reason", None) or str(error))
         else:
             yield from self._compared(checkpoint, content, manifest)
@@ -60,7 +62,7 @@ class CheckpointPart(SitePart):
     def mend(self, work: Work) -> None:
         kinds = {finding.kind for finding in self.found}
         reason = ", ".join(sorted(kinds))
-        manifest = self.ground.histories.manifest(self.view.site, self._id)
+        manifest = self._saved_manifest()
         if manifest is not None and not is_consistent(manifest, self._id):
             manifest = None
         if kinds.intersection(_LOST):
@@ -78,13 +80,21 @@ class CheckpointPart(SitePart):
         history = self.view.history
         return next((c for c in history.checkpoints if c.id == self._id), None) if history else None
 
+    def _saved_manifest(self) -> Manifest | None:
+        manifest = self.ground.histories.manifest(self.view.site, self._id)
+        if manifest is None:
+            require_readable(self._manifest)
+        return manifest
+
     def _sound_tree(self, manifest: Manifest | None) -> Path | None:
         return self.ground.trees.find(self.view.site, self._id, lambda tree: self._is_sound(tree, manifest))
 
     def _is_sound(self, tree: Path, manifest: Manifest | None) -> bool:
         try:
             content = read_tree(tree, Checked())
-        except OSError:
+        except OSError as error:
+            if not is_damage(error):
+                raise
             return False
         digest = content.digest
         return not content.strange and (digest == manifest.digest if manifest else digest[:8] == self._id[-8:])

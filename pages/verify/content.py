@@ -3,6 +3,7 @@
 Read in pieces; what is kept in memory is a line for each file.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -20,6 +21,8 @@ from pages.model import Manifest
 from pages.verify.findings import Checked
 
 _CHUNK_BYTES = 256 * 1024
+# The process has too many files open, or may not read this one: that says nothing of what the file holds.
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM)
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -44,6 +47,20 @@ class Content:
     def holds_what(self, manifest: Manifest) -> bool:
         """Is this what the manifest says, but for the times?"""
         return self.folders == set(manifest.folders) and _timeless(self.files) == _timeless(manifest.files)
+
+
+def is_damage(error: OSError) -> bool:
+    """Is it the file that is wrong, and not the process that cannot read it?"""
+    return error.errno not in _OURS
+
+
+def require_readable(path: Path) -> None:
+    """``OSError`` for a file that may be sound, and cannot be read now."""
+    try:
+        path.read_bytes()
+    except OSError as error:
+        if not is_damage(error):
+            raise
 
 
 def is_consistent(manifest: Manifest, checkpoint_id: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pages.backups import Backups
 from pages.errors import OperationFailed
 from pages.model import is_name
+from pages.verify.content import is_damage
 from pages.verify.findings import Finding
 from pages.verify.parts import Ground, Part, shown
 from pages.work import Work
@@ -84,6 +85,8 @@ class BackupPart(Part):
         except FileNotFoundError:
             return  # Pruned meanwhile.
         except (OperationFailed, OSError) as error:
+            if isinstance(error, OSError) and not is_damage(error):
+                raise
             if self._path.exists():
                 yield Finding(None, shown(self._path), "backup-damaged", str(error))
 

@@ -11,6 +11,7 @@ import msgspec
 from pages.errors import SiteBroken, SiteNotFound
 from pages.model import is_name, site_from_record, timestamp
 from pages.public import PublicLinks
+from pages.verify.content import require_readable
 from pages.verify.findings import Finding
 from pages.verify.parts import Ground, Part
 from pages.work import Work
@@ -124,6 +125,10 @@ class LinksPart(Part):
     def _mend_record(self, work: Work, username: str, site_id: str) -> None:
         """Put a record together from what can be read of it, from its links and its metadata."""
         record = self.ground.paths.record(username, site_id)
+        try:
+            require_readable(record)
+        except OSError:
+            return  # It may be sound: told, and left.
         made = self._remade(username, site_id)
         if made is None:
             self.ground.quarantine.take(work, record, "record-damaged")

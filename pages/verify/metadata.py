@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from pages.history import is_checkpoint_id
-from pages.model import Checkpoint, History, timestamp
+from pages.model import Checkpoint, History, is_reasonable, timestamp
 from pages.trees import checkpoint_of
+from pages.verify.content import require_readable
 from pages.verify.findings import Finding
 from pages.verify.parts import SitePart
 from pages.work import Work
@@ -36,6 +37,8 @@ class MetadataPart(SitePart):
 
     def mend(self, work: Work) -> None:
         path, before = self._path, self.view.history
+        if before is None:
+            require_readable(path)
         saved = list(before.checkpoints) if before else self._salvaged()
         current = before.current if before else self._salvaged_current()
         known = {checkpoint.id: checkpoint for checkpoint in reversed(saved)}
@@ -50,7 +53,7 @@ class MetadataPart(SitePart):
             self.ground.quarantine.copy(path, self.found[0].kind)
         else:
             self.ground.quarantine.take(work, path, self.found[0].kind)
-        updated = max([self.ground.now, *(datetime.fromisoformat(c.created_at) for c in checkpoints)])
+        updated = max([self.ground.now, *(datetime.fromisoformat(c.created_at).astimezone() for c in checkpoints)])
         history = History(self.site_id, self.username, current, tuple(checkpoints), timestamp(updated, "seconds"))
         self.ground.histories.write(work, history)
 
@@ -93,8 +96,8 @@ class MetadataPart(SitePart):
         for match in _FLAT_OBJECT.finditer(self._text()):
             try:
                 checkpoint = msgspec.json.decode(match[0], type=Checkpoint)
-                is_sound = 1971 <= datetime.fromisoformat(checkpoint.created_at).astimezone().year <= 9000
-            except (msgspec.MsgspecError, ValueError, OverflowError):
+                is_sound = is_reasonable(datetime.fromisoformat(checkpoint.created_at))
+            except (msgspec.MsgspecError, ValueError):
                 continue
             if is_sound and is_checkpoint_id(checkpoint.id) and checkpoint.created_at[-6] in "+-":
                 found.append(checkpoint)

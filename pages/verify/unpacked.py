@@ -12,7 +12,7 @@ from pages.history import checkpoint_in
 from pages.model import Manifest
 from pages.paths import ENCODINGS, TREE
 from pages.precompress import SUFFIXES
-from pages.verify.content import Content, is_consistent, read_tree, twin_digest
+from pages.verify.content import Content, is_consistent, is_damage, read_tree, twin_digest
 from pages.verify.findings import Finding
 from pages.verify.parts import Ground, SitePart, View, shown
 from pages.work import Work
@@ -59,6 +59,8 @@ class TreePart(SitePart):
             try:
                 content = read_tree(self._tree, self.ground.checked)
             except OSError as error:
+                if not is_damage(error):
+                    raise
                 yield self.finding(self._tree, "unreadable", error.strerror or "")
                 return
             yield from self._limited(self._compared(content, manifest))
