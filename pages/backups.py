@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 _STAMP = r"backup-[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z"
 # The kinds are pruned apart: many small ones must not push out the few full ones.
 NAMES = re.compile(rf"{_STAMP}\.(?:sql|json)"), re.compile(rf"{_STAMP}\.full\.tar")
+# Those of one site are no backup of the others: apart from all else, and each site's from another's.
+_OF_ONE_SITE = re.compile(rf"{_STAMP}\.[^@/]+@[^@/]+\.tar")
 REGISTRY_FORMAT = "pages-registry"
 
 
@@ -76,9 +78,11 @@ class Backups:
 
     def all(self) -> list[Path]:
         """All backups of every kind, the oldest first."""
-        folder = self._config.backup_dir
-        names = os.listdir(folder) if folder.is_dir() else []
-        return [folder / name for name in sorted(names) if any(form.fullmatch(name) for form in NAMES)]
+        return self._named(*NAMES, _OF_ONE_SITE)
+
+    def newest(self) -> Path | None:
+        """The newest one that is not of a single site."""
+        return max(self._named(*NAMES), default=None)
 
     def check(self, backup: Path) -> str:
         """Read a backup through and return its kind; ``OperationFailed`` when it is not whole."""
@@ -100,6 +104,11 @@ class Backups:
         os.rename(backup, folder / backup.name)
         files.fsync_folder(folder)
         files.fsync_folder(backup.parent)
+
+    def _named(self, *forms: re.Pattern[str]) -> list[Path]:
+        folder = self._config.backup_dir
+        names = os.listdir(folder) if folder.is_dir() else []
+        return [folder / name for name in sorted(names) if any(form.fullmatch(name) for form in forms)]
 
     def _write(self, aside: Path) -> str:
         url = self._config.database_url
@@ -141,6 +150,11 @@ class Backups:
             with suppress(FileNotFoundError):
                 if time.time() - unfinished.stat().st_mtime > self._config.backup_timeout:
                     unfinished.unlink()
+
+
+def form_of_site(username: str, site_id: str) -> re.Pattern[str]:
+    """How the full backups of this one site are named."""
+    return re.compile(rf"{_STAMP}\.{re.escape(f'{username}@{site_id}')}\.tar")
 
 
 def pg_restore_of(config: Config) -> str:

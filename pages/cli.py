@@ -28,6 +28,10 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except PagesError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            # No permission, no such folder, no room: the operator's to mend, and no trace helps with that.
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
 
 
 @click.group(cls=_Commands)

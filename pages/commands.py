@@ -117,7 +117,7 @@ def restore(file: Path, clean: bool, site: tuple[str, str] | None) -> None:
     if site and kind != "full":
         raise click.UsageError("--site is for full backups")
     if kind == "full":
-        click.echo(f"Restored {_restore_full(config, file, site)} sites with all their checkpoints.")
+        click.echo(f"Restored {_restore_full(config, file, site)} site(s), with all the checkpoints in the backup.")
     elif kind == "registry":
         click.echo(f"Restored the records and checkpoint metadata of {_restore_registry(config, file)} sites.")
     else:
@@ -195,12 +195,17 @@ class _Progress:
 def _tell(report: Report) -> None:
     for problem in report.problems():
         done = "  [repaired]" if problem.repaired else ""
-        click.echo(f"{problem.file}: {problem.reason}{done}")
+        click.echo(f"{_in_one_line(problem.file)}: {_in_one_line(problem.reason)}{done}")
     checked = report.checked
     click.echo(
         f"Checked {checked.sites} sites, {checked.checkpoints} checkpoints, {checked.files} files, "
         f"{checked.bytes} bytes: {_verdict(report)}."
     )
+
+
+def _in_one_line(text: str) -> str:
+    """Whatever a file is called: it neither begins a line nor steers the terminal."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _verdict(report: Report) -> str:

@@ -209,8 +209,10 @@ def _users(tables: Any) -> dict[str, str]:
             raise ConfigError(
                 f"users.{name}: a tenant's name is 1 to 64 of A-Z a-z 0-9 . _ - and starts with a letter or digit."
             )
-        if not isinstance(table, dict) or set(table) != {"pass"}:
-            raise ConfigError(f"users.{name} needs exactly one key, pass, beside its quotas.")
+        if not isinstance(table, dict) or "pass" not in table:
+            raise ConfigError(f"users.{name} must be a table [users.{name}] with the key pass.")
+        for key in table.keys() - {"pass"}:
+            raise ConfigError(f"users.{name}: unknown key {key!r}; known keys: pass, {', '.join(_QUOTAS)}.")
         if not isinstance(table["pass"], str) or not table["pass"]:
             raise ConfigError(f"users.{name}: pass must be a string that is not empty.")
         users[name] = table["pass"]

@@ -38,10 +38,9 @@ class Drill:
 def run(config: Config, source: Path | None) -> Drill:
     """Try the newest backup of whichever kind, or ``source``; ``OperationFailed`` when there is none."""
     live = build_services(config)
-    all_backups = Backups(config, live.paths, live.registry).all()
-    if source is None and not all_backups:
+    backup = source or Backups(config, live.paths, live.registry).newest()
+    if backup is None:
         raise OperationFailed(f"there is no backup in {config.backup_dir}")
-    backup = source or all_backups[-1]
     drill = Drill([f"Drill of {backup.name}"])
     try:
         kind = backups.kind_of(backup)
@@ -137,7 +136,7 @@ def _summary(services: Services) -> dict[str, tuple[object, object]]:
 
 def _differences(saved: dict[str, tuple[object, object]], live: dict[str, tuple[object, object]]) -> list[str]:
     lines = [f"{name}: only in the backup" for name in sorted(saved.keys() - live.keys())]
-    lines += [f"{name}: only live, it is newer than the backup" for name in sorted(live.keys() - saved.keys())]
+    lines += [f"{name}: only live, not in the backup" for name in sorted(live.keys() - saved.keys())]
     for name in sorted(saved.keys() & live.keys()):
         what = [text for text, a, b in zip(("record", "checkpoints"), saved[name], live[name], strict=True) if a != b]
         lines += [f"{name}: the live {' and '.join(what)} differ from the backup's"] if what else []

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pages import files, full_tar
-from pages.backups import NAMES, give_name, prune
+from pages.backups import NAMES, form_of_site, give_name, prune
 from pages.config import Config
 from pages.errors import HistoryBroken, OperationFailed, SiteBusy, SiteNotFound
 from pages.full_tar import FullTar, SavedSite
@@ -77,12 +77,14 @@ class FullBackups:
         aside = folder / f".writing-{secrets.token_hex(8)}"
         try:
             sites = self._write(aside, now, [only] if only else self._registry.names())
-            backup = _linked(aside, output) if output else give_name(aside, folder, now, "full.tar")
+            extension = "{}@{}.tar".format(*only) if only else "full.tar"
+            backup = _linked(aside, output) if output else give_name(aside, folder, now, extension)
             files.fsync_folder(folder)
         finally:
             aside.unlink(missing_ok=True)
         if not output:
-            prune(folder, NAMES[1], self._config.backup_keep, keep=backup)
+            form = form_of_site(*only) if only else NAMES[1]
+            prune(folder, form, self._config.backup_keep, keep=backup)
         return backup, [name for site in sites for name in site.missing]
 
     def _write(self, aside: Path, now: datetime, names: list[tuple[str, str]]) -> list[SavedSite]:

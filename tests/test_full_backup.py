@@ -164,6 +164,18 @@ def test_the_newest_full_backups_are_kept_beside_those_of_other_kinds(old: Place
     assert sorted(names) == ["full.tar", "full.tar", "json", "json"]
 
 
+def test_backups_of_one_site_push_out_no_others_and_are_not_what_a_drill_takes(old: Place) -> None:
+    services = create_app(load_config({**old.settings, "PAGES_BACKUP_KEEP": "2"}), run_now).extensions["pages"]
+    full, _ = services.full_backups.back_up(now())
+    one, other = sorted(services.registry.names())[:2]
+    for site in (one, one, one, other):
+        services.full_backups.back_up(now(), site)
+    assert full.exists()
+    of_one = [path for path in old.backups if "@" in path.name]
+    assert [path.name.partition(".")[2] for path in of_one] == ["{}@{}.tar".format(*name) for name in (one, one, other)]
+    assert f"Drill of {full.name}" in old.done("backup", "--drill")
+
+
 def test_a_backup_without_full_is_the_registrys_also_while_the_service_is_down(old: Place) -> None:
     backup = Path(old.done("backup"))
     assert json.loads(backup.read_bytes())["format"] == "pages-registry"
