@@ -41,7 +41,7 @@ from pages.space import Space
 from pages.staging import Staging, below, keep
 from pages.trees import Trees
 from pages.versions import Versions
-from pages.work import Work, Workshop
+from pages.work import Abandoned, Work, Workshop
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ class Publisher:
         self._limits = limits
         self._quotas = quotas
         self._space = space
+        self._has_left_work = False  # An error of the disk kept this process from finishing something.
 
     # --- Sites ------------------------------------------------------------------------------
 
@@ -185,16 +186,24 @@ class Publisher:
 
     # --- Recovery ---------------------------------------------------------------------------
 
-    def finish(self, username: str, site_id: str, intended: str) -> None:
-        """Finish or clear what a dead process had begun on this site.
-
-        ``intended`` is the checkpoint it was about to commit, to switch to or to delete, if any; or that
-        it was creating or deleting the site.
-        """
-        with self._changing(username, site_id) as work:
-            self._finish(work, username, site_id, intended)
+    def finish_abandoned(self, abandoned: Abandoned) -> None:
+        """Finish or clear what a dead process had begun on a site: ``SiteBusy`` when that has to wait."""
+        username, _, site_id = abandoned.note.partition("/")
+        if not (is_name(username) and is_name(site_id)):
+            return  # It was about no site, or the file is damaged.
+        log.warning("Site %s: finishing what was cut short", abandoned.note)
+        try:
+            with self._holding(username, site_id) as work:
+                self._finish(work, username, site_id, abandoned.intent)
+        except SiteBusy:
+            raise  # The only one that passes: the folder stays.
+        except PagesError as error:
+            log.error("Site %s: %s", abandoned.note, error)
 
     def _finish(self, work: Work, username: str, site_id: str, intended: str) -> None:
+        """``intended`` is the checkpoint that was about to be committed, switched to or deleted, if any; or that the
+        site was being created or deleted.
+        """
         try:
             site = self._registry.get(username, site_id)
         except SiteNotFound:
@@ -254,7 +263,7 @@ class Publisher:
         self._space.for_deleting(attempt)
 
     @contextmanager
-    def _changing(self, username: str, site_id: str) -> Iterator[Work]:
+    def _holding(self, username: str, site_id: str) -> Iterator[Work]:
         """A work folder that names the site, and the site's lock; what is thrown away goes after it.
 
         ``SiteNotFound`` for what can be no site's name: a lock is a file named after it.
@@ -265,6 +274,14 @@ class Publisher:
             self._workshop.work(note=f"{username}/{site_id}") as work,
             self._registry.site_locked(username, site_id),
         ):
+            yield work
+
+    @contextmanager
+    def _changing(self, username: str, site_id: str) -> Iterator[Work]:
+        """The same for a change: what an error of the disk cuts short is finished or undone."""
+        if self._has_left_work:
+            self._has_left_work = not self._workshop.clear_abandoned(self.finish_abandoned)
+        with self._holding(username, site_id) as work:
             try:
                 yield work
             except OSError:
@@ -272,12 +289,13 @@ class Publisher:
                 raise
 
     def _put_right(self, work: Work, username: str, site_id: str) -> None:
-        """After an error of the disk: finish or undo what was begun, now or at the next start."""
+        """After an error of the disk: finish or undo what was begun, now or before the next change."""
         try:
             self._finish(work, username, site_id, work.intent)
         except (OSError, PagesError) as error:
-            log.error("Site %s/%s: left unfinished until the next start: %s", username, site_id, error)
+            log.error("Site %s/%s: left unfinished until the next change or start: %s", username, site_id, error)
             work.leave_unfinished()
+            self._has_left_work = True
 
     @contextmanager
     def _locked_site(self, site: Site) -> Iterator[Work]:

@@ -6,11 +6,10 @@ from datetime import datetime
 from importlib.resources import files as package_files
 
 from pages import files
-from pages.errors import ConfigError, PagesError, SiteBusy, SiteExists
-from pages.model import is_name
+from pages.errors import ConfigError, SiteExists
 from pages.paths import FOLDERS, Paths
 from pages.publish import Publisher
-from pages.work import Abandoned, Workshop
+from pages.work import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ def recover(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetim
             if folder != "registry":
                 files.make_folders(paths.data / folder)
         _check_one_file_system(paths)
-        _finish(workshop, publisher)
+        workshop.clear_abandoned(publisher.finish_abandoned)
         if is_new:
             paths.first_start.touch()  # Until all of it is done.
             files.fsync_folder(paths.first_start.parent)
@@ -51,23 +50,7 @@ def _check_one_file_system(paths: Paths) -> None:
 def finish_abandoned(paths: Paths, workshop: Workshop, publisher: Publisher) -> None:
     """Finish or clear what dead processes had begun, at any time; whoever starts meanwhile waits."""
     with files.lock(paths.recovery_lock, _WAIT_SECONDS):
-        _finish(workshop, publisher)
-
-
-def _finish(workshop: Workshop, publisher: Publisher) -> None:
-    def finish(abandoned: Abandoned) -> None:
-        username, _, site_id = abandoned.note.partition("/")
-        if not (is_name(username) and is_name(site_id)):
-            return  # It was about no site, or the file is damaged.
-        log.warning("Site %s: finishing what was cut short", abandoned.note)
-        try:
-            publisher.finish(username, site_id, abandoned.intent)
-        except SiteBusy:
-            raise  # The only one that passes: the folder stays.
-        except PagesError as error:
-            log.error("Site %s: %s", abandoned.note, error)
-
-    workshop.clear_abandoned(finish)
+        workshop.clear_abandoned(publisher.finish_abandoned)
 
 
 def _put_up_welcome(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetime) -> None:

@@ -202,12 +202,13 @@ class Workshop:
             if descriptor is not None:
                 return path, descriptor
 
-    def clear_abandoned(self, finish: Callable[[Abandoned], None]) -> None:
-        """Clear the work folders whose process is dead; ``finish`` completes what each was about.
+    def clear_abandoned(self, finish: Callable[[Abandoned], None]) -> bool:
+        """Clear the work folders whose process is dead; ``finish`` completes what each was about. Is all cleared?
 
         Space is freed first: a full disk may be why it died. A folder that cannot be finished or removed
-        stays for the next start, and stops nothing.
+        stays for the next time, and stops nothing.
         """
+        is_clear = True
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
             descriptor = _open_and_lock(path) if path.is_dir() else None
             if descriptor is None and path.is_dir():
@@ -218,8 +219,10 @@ class Workshop:
                 files.remove_tree(path)
             except (OSError, SiteBusy) as error:
                 log.error("The work folder %s cannot be cleared: %s", path, error)
+                is_clear = False
             if descriptor is not None:
                 os.close(descriptor)
+        return is_clear
 
 
 def _attempt(task: Task) -> None:
