@@ -237,6 +237,16 @@ def test_a_file_that_is_there_and_cannot_be_saved_is_not_left_out(old: Place, mo
     assert old.backups == []
 
 
+def test_a_disk_that_fills_during_a_backup_is_told_in_a_sentence(old: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pages.full_backup.os.posix_fadvise", full)
+    done = old.run("backup", "--full")
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+    assert old.backups == []
+
+
 def refusing(folder: Path, code: int) -> Callable[..., None]:
     """``os.link`` on a disk that has no room or no second names for what is below a folder."""
     link = os.link
