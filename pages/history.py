@@ -64,8 +64,11 @@ class Histories:
         work.write(self._paths.metadata(history.username, history.site_id), data)
 
     def restore(self, work: Work, username: str, site_id: str, metadata: bytes) -> None:
-        """Put a ``metadata.json`` from a backup in place as it is."""
-        work.write(self._paths.metadata(username, site_id), metadata)
+        """Put a ``metadata.json`` from a backup in place as it is; another one that is there is kept in ``lost/``."""
+        path = self._paths.metadata(username, site_id)
+        if path.is_file() and path.read_bytes() != metadata:
+            work.move(path, self._paths.lost(username, site_id, work.path.name) / path.name)
+        work.write(path, metadata)
 
     def archive(self, site: Site, checkpoint_id: str) -> Path:
         return self._paths.archive(site.username, site.id, checkpoint_id)

@@ -361,6 +361,18 @@ def test_a_damaged_installation_comes_back_as_it_was(old: Place, new: Place) -> 
     assert kept(new) == kept(old)
 
 
+def test_a_registry_backup_keeps_newer_metadata_that_it_replaces(old: Place) -> None:
+    backup = old.done("backup")
+    old.admin().deployed({"index.html": "newer than the backup"})
+    metadata = old.data / "sites-checkpoints/default/blog/metadata.json"
+    newer = metadata.read_bytes()
+    shutil.rmtree(old.data / "registry")
+    old.done("restore", backup)
+    assert metadata.read_bytes() != newer
+    assert [path.read_bytes() for path in (old.data / "lost").glob("default/blog.*/metadata.json")] == [newer]
+    assert not list((old.data / "lost").glob("alice/*"))
+
+
 # --- Damaged and hostile files --------------------------------------------------------------
 
 
