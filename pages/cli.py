@@ -21,16 +21,18 @@ from pages.services import build_services
 
 
 class _Commands(click.Group):
-    """Turns our errors into one sentence and exit status 1."""
+    """Turns our errors, and the disk's, into one sentence and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except PagesError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise  # Who read the output has gone: click knows.
         except OSError as error:
             # No permission, no such folder, no room: the operator's to mend, and no trace helps with that.
-            where = f"{error.filename}: " if error.filename else ""
+            where = f"{error.filename}: " if error.filename is not None else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from pages import files
 from pages.errors import CheckpointNotFound, HistoryBroken
-from pages.model import Checkpoint, History, Manifest, Site, is_reasonable, timestamp
+from pages.model import Checkpoint, History, Manifest, Site, is_reasonable, timestamp, with_offset
 from pages.paths import Paths
 from pages.work import Work
 
@@ -48,7 +48,7 @@ class Histories:
         except OSError as error:
             raise HistoryBroken(f"{path}: {error.strerror}") from None
         try:
-            history = msgspec.json.decode(data, type=History)
+            history = _with_offsets(msgspec.json.decode(data, type=History))
             _check(history, site)
         except (msgspec.MsgspecError, ValueError) as error:
             raise HistoryBroken(f"{path}: {error}") from error
@@ -64,8 +64,11 @@ class Histories:
         work.write(self._paths.metadata(history.username, history.site_id), data)
 
     def restore(self, work: Work, username: str, site_id: str, metadata: bytes) -> None:
-        """Put a ``metadata.json`` from a backup in place as it is."""
-        work.write(self._paths.metadata(username, site_id), metadata)
+        """Put a ``metadata.json`` from a backup in place as it is; another one that is there is kept in ``lost/``."""
+        path = self._paths.metadata(username, site_id)
+        if path.is_file() and path.read_bytes() != metadata:
+            work.move(path, self._paths.lost(username, site_id, work.path.name) / path.name)
+        work.write(path, metadata)
 
     def archive(self, site: Site, checkpoint_id: str) -> Path:
         return self._paths.archive(site.username, site.id, checkpoint_id)
@@ -140,6 +143,12 @@ def _unpacked_bytes(path: str, *_identity: int) -> int:
     return sum(size for size, _, _ in files.values())
 
 
+def _with_offsets(history: History) -> History:
+    """The same with times that all have their offset, also those that an edit by hand left without."""
+    checkpoints = (msgspec.structs.replace(c, created_at=with_offset(c.created_at)) for c in history.checkpoints)
+    return msgspec.structs.replace(history, checkpoints=tuple(checkpoints), updated_at=with_offset(history.updated_at))
+
+
 def _check(history: History, site: Site) -> None:
     """``ValueError`` for what no ``metadata.json`` of this site says; names and times are relied on."""
     if (history.username, history.site_id) != (site.username, site.id):
@@ -147,9 +156,7 @@ def _check(history: History, site: Site) -> None:
     ids = [checkpoint.id for checkpoint in history.checkpoints]
     if not all(map(is_checkpoint_id, ids if history.current is None else [history.current, *ids])):
         raise ValueError("a checkpoint's id has not its form")
-    times = [datetime.fromisoformat(c.created_at) for c in history.checkpoints]
-    times += [datetime.strptime(found[:15], _ID_TIME) for found in ids]
-    if not all(map(is_reasonable, (datetime.fromisoformat(history.updated_at), *times))):
+    if not all(is_reasonable(datetime.strptime(found[:15], _ID_TIME)) for found in ids):
         raise ValueError("a time is out of all reason")
 
 

@@ -101,8 +101,8 @@ def site_from_record(record: bytes, username: str, site_id: str) -> Site:
             site,
             domain=_domain(site.domain),
             index=_index(site.index),
-            created_at=_with_offset(site.created_at),
-            updated_at=_with_offset(site.updated_at),
+            created_at=with_offset(site.created_at),
+            updated_at=with_offset(site.updated_at),
         )
     except (msgspec.MsgspecError, InvalidField, RecursionError) as error:
         raise ValueError(str(error)) from error
@@ -142,7 +142,7 @@ def page_number(name: str, text: str) -> int:
     return int(text)
 
 
-def _with_offset(text: str) -> str:
+def with_offset(text: str) -> str:
     """An ISO 8601 time as it is; one written without an offset is local time."""
     time = datetime.fromisoformat(text)
     if not is_reasonable(time):

@@ -406,7 +406,7 @@ class Publisher:
             checkpoints = self._histories.read(site).checkpoints
         except HistoryBroken:
             return now
-        times = [datetime.fromisoformat(c.created_at).astimezone() + timedelta(microseconds=1) for c in checkpoints]
+        times = [datetime.fromisoformat(c.created_at) + timedelta(microseconds=1) for c in checkpoints]
         return max([now, *times])
 
     def _after_root(self, site: Site, before: History, now: datetime) -> datetime:

@@ -249,6 +249,16 @@ def test_a_file_that_is_there_and_cannot_be_saved_is_not_left_out(old: Place, mo
     assert old.backups == []
 
 
+def test_a_disk_that_fills_during_a_backup_is_told_in_a_sentence(old: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pages.full_backup.os.posix_fadvise", full)
+    done = old.run("backup", "--full")
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+    assert old.backups == []
+
+
 def refusing(folder: Path, code: int) -> Callable[..., None]:
     """``os.link`` on a disk that has no room or no second names for what is below a folder."""
     link = os.link
@@ -361,6 +371,18 @@ def test_a_damaged_installation_comes_back_as_it_was(old: Place, new: Place) -> 
     (old.data / "sites-checkpoints/default/blog/metadata.json").write_text("[]")
     new.done("restore", old.done("backup", "--full"))
     assert kept(new) == kept(old)
+
+
+def test_a_registry_backup_keeps_newer_metadata_that_it_replaces(old: Place) -> None:
+    backup = old.done("backup")
+    old.admin().deployed({"index.html": "newer than the backup"})
+    metadata = old.data / "sites-checkpoints/default/blog/metadata.json"
+    newer = metadata.read_bytes()
+    shutil.rmtree(old.data / "registry")
+    old.done("restore", backup)
+    assert metadata.read_bytes() != newer
+    assert [path.read_bytes() for path in (old.data / "lost").glob("default/blog.*/metadata.json")] == [newer]
+    assert not list((old.data / "lost").glob("alice/*"))
 
 
 # --- Damaged and hostile files --------------------------------------------------------------

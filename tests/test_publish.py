@@ -764,7 +764,7 @@ def test_deleting_a_site_of_an_impossible_name_is_a_404_at_once(
     make_app: Callable[..., Flask], data: Path, site: str
 ) -> None:
     admin = Admin(make_app(lock_timeout=0.2).test_client())
-    admin.get("/_api/health")  # Who has logged in is remembered.
+    admin.get("/_api/health")  # The first login makes the file that counts failed ones.
     before = everything_below(data)
     assert_failure(admin.delete(f"/_api/sites/{site}"), 404, "站点不存在")
     assert everything_below(data) == before

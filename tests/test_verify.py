@@ -554,6 +554,22 @@ def test_a_backup_that_is_not_whole_is_told_and_set_aside(bench: Bench) -> None:
     assert bench.verify().problems() == []
 
 
+def test_a_dump_that_pg_restore_is_too_old_for_stays_a_backup(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin/pg_restore"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'pg_restore: error: unsupported version (1.99) in file header' >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    folder = bench.services.config.backup_dir
+    folder.mkdir()
+    dump = folder / "backup-2026-01-01T00-00-00-000Z.sql"
+    dump.write_bytes(b"PGDMP" + bytes(2000))
+    assert bench.verify(repair=True).problems() == []
+    assert dump.exists()
+
+
 # --- What cannot be read now ----------------------------------------------------------------
 
 

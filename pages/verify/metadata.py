@@ -53,7 +53,7 @@ class MetadataPart(SitePart):
             self.ground.quarantine.copy(path, self.found[0].kind)
         else:
             self.ground.quarantine.take(work, path, self.found[0].kind)
-        updated = max([self.ground.now, *(datetime.fromisoformat(c.created_at).astimezone() for c in checkpoints)])
+        updated = max([self.ground.now, *(datetime.fromisoformat(c.created_at) for c in checkpoints)])
         history = History(self.site_id, self.username, current, tuple(checkpoints), timestamp(updated, "seconds"))
         self.ground.histories.write(work, history)
 
