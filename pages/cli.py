@@ -28,6 +28,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except PagesError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:  # Nobody reads any more, as in a pipe to head: click's affair.
+            raise
         except OSError as error:
             # No permission, no such folder, no room: the operator's to mend, and no trace helps with that.
             where = f"{error.filename}: " if error.filename else ""
