@@ -196,6 +196,8 @@ def _tell(report: Report) -> None:
     for problem in report.problems():
         done = "  [repaired]" if problem.repaired else ""
         click.echo(f"{_in_one_line(problem.file)}: {_in_one_line(problem.reason)}{done}")
+    if report.quarantine:
+        click.echo(f"What was taken out of its place is in {report.quarantine}, and reasons.txt there says why.")
     checked = report.checked
     click.echo(
         f"Checked {checked.sites} sites, {checked.checkpoints} checkpoints, {checked.files} files, "

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -61,6 +62,18 @@ def sync_file_system(path: Path) -> None:
             raise NotSynced(code, os.strerror(code), str(path))
     finally:
         os.close(descriptor)
+
+
+def read(path: Path | str) -> bytes:
+    """A regular file's content; ``OSError`` for anything else: a pipe would keep us waiting for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        return file.read()
 
 
 def make_folders(path: Path, mode: int = 0o777) -> None:

@@ -40,7 +40,7 @@ class Histories:
         """
         path = self._paths.metadata(site.username, site.id)
         try:
-            data = path.read_bytes()
+            data = files.read(path)
         except FileNotFoundError:
             if self.archive_ids(site):
                 raise HistoryBroken(f"{path} is missing, and there are archives") from None
@@ -82,7 +82,7 @@ class Histories:
         if checkpoint_id is None:
             return None
         try:
-            text = self._paths.manifest(site.username, site.id, checkpoint_id).read_bytes()
+            text = files.read(self._paths.manifest(site.username, site.id, checkpoint_id))
             return msgspec.json.decode(text, type=Manifest)
         except (OSError, msgspec.MsgspecError):
             return None
@@ -137,10 +137,10 @@ class Histories:
 def _unpacked_bytes(path: str, *_identity: int) -> int:
     """The sum of the sizes in a manifest; read once for each file that ever stood there."""
     try:
-        files = msgspec.json.decode(Path(path).read_bytes(), type=Manifest).files
-    except msgspec.MsgspecError:
+        manifest = msgspec.json.decode(files.read(path), type=Manifest)
+    except (msgspec.MsgspecError, OSError):
         return 0
-    return sum(size for size, _, _ in files.values())
+    return sum(size for size, _, _ in manifest.files.values())
 
 
 def _with_offsets(history: History) -> History:

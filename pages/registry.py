@@ -327,7 +327,7 @@ class Registry:
 
     def _parse(self, path: str, username: str, site_id: str) -> Site | SiteBroken:
         try:
-            return site_from_record(Path(path).read_bytes(), username, site_id)
+            return site_from_record(files.read(path), username, site_id)
         except FileNotFoundError:
             raise SiteNotFound() from None
         except OSError as error:

@@ -163,6 +163,23 @@ def test_verify_of_a_site_that_is_none_is_a_failure(server: Server) -> None:
     assert (done.returncode, done.stderr) == (1, "Error: there is no site default/gone\n")
 
 
+def test_what_the_file_system_refuses_is_told_in_a_sentence(server: Server, tmp_path: Path) -> None:
+    done = pages("backup", "--full", "--output", str(tmp_path / "missing" / "x.tar"), **on(server))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {tmp_path}/missing/")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_name_with_control_characters_takes_one_line_and_the_quarantine_is_named(server: Server) -> None:
+    (server.data / "sites" / "no\nwhere\x1b[31m").symlink_to("x")
+    done = pages("verify", "--repair", **on(server))
+    (folder,) = (server.data / "quarantine").iterdir()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\x1b" not in done.stdout
+    assert str(folder) in done.stdout
+    assert len(done.stdout.splitlines()) == 3
+
+
 @pytest.mark.parametrize("command", [["verify"], ["backup", "--full"]])
 def test_without_an_installation_nothing_is_made(tmp_path: Path, command: list[str]) -> None:
     done = pages(*command, PAGES_DATA_DIR=str(tmp_path / "none"), PAGES_BACKUP_DIR=str(tmp_path / "backups"))

@@ -150,6 +150,20 @@ def test_a_record_that_leads_nowhere_can_be_deleted(admin: Admin, data: Path) ->
 
 
 @pytest.mark.parametrize(
+    "file", ["registry/default/blog.json", "sites-checkpoints/default/blog/metadata.json"], ids=["record", "metadata"]
+)
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(admin: Admin, data: Path, file: str) -> None:
+    admin.deployed({"index.html": "x"})
+    (data / file).unlink()
+    os.mkfifo(data / file)
+    assert_success(admin.post("/_api/reload"))
+    assert_success(admin.get("/_api/sites"))
+    assert admin.get("/_api/sites/default/blog/checkpoints").status_code == 500
+    problems = assert_success(admin.post("/_api/verify"))["problems"]
+    assert file in [problem["file"] for problem in problems]
+
+
+@pytest.mark.parametrize(
     "change",
     [{"current": "../../../../x"}, {"current": "a\0b"}, {"updated_at": "9999-12-31T23:59:59+00:00"}],
     ids=["path", "nul", "year"],

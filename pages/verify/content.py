@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pages import files
 from pages.archive import read_stored_archive
 from pages.errors import BadArchive
 from pages.history import content_digest
@@ -57,7 +58,7 @@ def is_damage(error: OSError) -> bool:
 def require_readable(path: Path) -> None:
     """``OSError`` for a file that may be sound, and cannot be read now."""
     try:
-        path.read_bytes()
+        files.read(path)
     except OSError as error:
         if not is_damage(error):
             raise

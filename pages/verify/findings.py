@@ -1,6 +1,7 @@
 """What can be wrong, and how it is told: in English to the operator, in Chinese by the API."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 # Each kind of problem: what the command says, what the API says. {} is the detail.
@@ -79,6 +80,8 @@ class Report:
 
     checked: Checked = field(default_factory=Checked)
     found: list[tuple[Finding, bool]] = field(default_factory=list)
+    # Where a repair put what it took out of its place, if anything.
+    quarantine: Path | None = None
 
     @property
     def is_sound(self) -> bool:

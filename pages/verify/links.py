@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from pages import files
 from pages.errors import SiteBroken, SiteNotFound
 from pages.model import is_name, site_from_record, timestamp
 from pages.public import PublicLinks
@@ -161,7 +162,7 @@ class LinksPart(Part):
 
     def _readable_fields(self, username: str, site_id: str) -> dict[str, object]:
         try:
-            fields = msgspec.json.decode(self.ground.paths.record(username, site_id).read_bytes())
+            fields = msgspec.json.decode(files.read(self.ground.paths.record(username, site_id)))
         except (OSError, msgspec.MsgspecError, RecursionError):
             return {}
         return fields if isinstance(fields, dict) else {}

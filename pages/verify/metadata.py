@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from pages import files
 from pages.history import is_checkpoint_id
 from pages.model import Checkpoint, History, is_reasonable, timestamp
 from pages.trees import checkpoint_of
@@ -86,7 +87,7 @@ class MetadataPart(SitePart):
 
     def _text(self) -> bytes:
         try:
-            return self._path.read_bytes()
+            return files.read(self._path)
         except OSError:
             return b""
 

@@ -23,6 +23,11 @@ class Quarantine:
         self._stamp = now.strftime("%Y%m%d-%H%M%S")
         self._folder: Path | None = None
 
+    @property
+    def folder(self) -> Path | None:
+        """Where this run's things are; None when there are none."""
+        return self._folder
+
     def take(self, work: Work, path: Path, reason: str) -> None:
         """Move ``path`` (a file, link or folder below the base) here, durably; nothing if it is gone."""
         if not os.path.lexists(path):

@@ -85,6 +85,7 @@ class Verifier:
             found = self._seen(ground, part)
             if found:
                 report.found += self._settled(part, found, repair)
+        report.quarantine = quarantine.folder
         return report
 
     def _parts(self, ground: Ground, only: tuple[str, str] | None, backups: bool) -> Iterator[Part]:

@@ -147,8 +147,8 @@ LOGIC = [
     Bug("no note", "work.py", "            if note:\n", "            if False:\n", "delete", "kill"),
     Bug(
         "nothing is finished at a start",
-        "recovery.py",
-        "publisher.finish(username, site_id, abandoned.intent)",
+        "publish.py",
+        "self._finish(work, username, site_id, abandoned.intent)",
         "pass",
         "delete",
         "kill",
