@@ -80,9 +80,9 @@ class Backups:
         """All backups of every kind, the oldest first."""
         return self._named(*NAMES, _OF_ONE_SITE)
 
-    def newest(self) -> Path | None:
-        """The newest one that is not of a single site."""
-        return max(self._named(*NAMES), default=None)
+    def newest(self) -> list[Path]:
+        """The newest full one and the newest other one, as far as there are; none of a single site."""
+        return [named[-1] for form in NAMES if (named := self._named(form))]
 
     def check(self, backup: Path) -> str:
         """Read a backup through and return its kind; ``OperationFailed`` when it is not whole."""

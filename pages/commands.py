@@ -76,7 +76,8 @@ def backup(full: bool, site: tuple[str, str] | None, output: Path | None, is_dri
     """Write a backup into backup_dir, also while the service is down; or prove that one can be restored.
 
     Without an option: the database, or the registry, as the maintenance API does. With --drill: the newest
-    backup, or FILE. Exit status of a drill 0: it was restored; 1: it could not be; 3: it could only be listed.
+    full backup and the newest other one, or FILE. Exit status of a drill 0: it was restored; 1: it could not
+    be; 3: it could only be listed.
     """
     if is_drill and (full or site or output):
         raise click.UsageError("--drill takes no other option")

@@ -34,14 +34,25 @@ class Drill:
         self.lines.append(line)
         self.status = FAILED
 
+    def only_list(self, line: str) -> None:
+        self.lines.append(line)
+        self.status = self.status or ONLY_LISTED
+
 
 def run(config: Config, source: Path | None) -> Drill:
-    """Try the newest backup of whichever kind, or ``source``; ``OperationFailed`` when there is none."""
+    """Try the newest full backup and the newest other one, or ``source``; ``OperationFailed`` when there is none."""
     live = build_services(config)
-    backup = source or Backups(config, live.paths, live.registry).newest()
-    if backup is None:
+    found = [source] if source else Backups(config, live.paths, live.registry).newest()
+    if not found:
         raise OperationFailed(f"there is no backup in {config.backup_dir}")
-    drill = Drill([f"Drill of {backup.name}"])
+    drill = Drill()
+    for backup in found:
+        _try(drill, config, live, backup)
+    return drill
+
+
+def _try(drill: Drill, config: Config, live: Services, backup: Path) -> None:
+    drill.lines.append(f"Drill of {backup.name}")
     try:
         kind = backups.kind_of(backup)
         if kind in ("full", "registry"):
@@ -50,7 +61,6 @@ def run(config: Config, source: Path | None) -> Drill:
             _drill_database(drill, config, backup, kind)
     except (PagesError, OSError) as error:
         drill.fail(f"It could not be restored: {error}")
-    return drill
 
 
 # --- Files ----------------------------------------------------------------------------------
@@ -179,5 +189,4 @@ def _list(drill: Drill, config: Config, backup: Path, kind: str) -> None:
         database.list_dump(backup, pg_restore=backups.pg_restore_of(config), timeout=config.backup_timeout)
     else:
         database.check_export(backup)
-    drill.lines.append("It could only be listed: the database's user may create no database to restore it into.")
-    drill.status = ONLY_LISTED
+    drill.only_list("It could only be listed: the database's user may create no database to restore it into.")

@@ -101,7 +101,8 @@ class Throttle:
         if not attempt.address:
             return [of_user]
         tally = self._friends if attempt.is_friend else self._strangers
-        of_pair = _Rule("pair", tally, b"lured "[: 6 * attempt.is_lured] + _pair(attempt), self._limit)
+        pair = b"lured " + _pair(attempt) if attempt.is_lured else _pair(attempt)
+        of_pair = _Rule("pair", tally, pair, self._limit)
         if attempt.is_friend and not everything:
             return [of_pair]
         of_address = _Rule(

@@ -562,6 +562,14 @@ def test_a_drill_restores_the_newest_backup_and_touches_nothing(old: Place) -> N
     assert list((old.folder / "backups/.drill").iterdir()) == []
 
 
+def test_a_newer_backup_of_another_kind_keeps_no_full_one_from_the_drill(old: Place) -> None:
+    full = Path(old.done("backup", "--full"))
+    registry = Path(old.done("backup"))
+    told = old.done("backup", "--drill")
+    assert full.name in told
+    assert registry.name in told
+
+
 def test_a_drill_names_what_went_on_since(old: Place) -> None:
     old.done("backup", "--full")
     admin = old.admin()
