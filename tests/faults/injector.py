@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -57,7 +58,7 @@ def library() -> Path:
     source = HERE / "inject.c"
     built = Path(tempfile.gettempdir()) / f"pages-inject-{os.getuid()}-{source.stat().st_mtime_ns}.so"
     if not built.exists():
-        aside = built.with_suffix(f".{os.getpid()}")
+        aside = built.with_suffix(f".{secrets.token_hex(4)}")
         command = ["gcc", "-O2", "-Wall", "-shared", "-fPIC", "-o", str(aside), str(source), "-ldl"]
         subprocess.run(command, check=True, capture_output=True)
         os.rename(aside, built)
