@@ -19,6 +19,7 @@ from helpers import PROJECT, THOROUGH, Reply, Server, basic, wait_until, zip_of
 from nginx import Visitors
 from werkzeug.security import generate_password_hash
 
+from pages import files
 from pages.config import Config
 
 PAGE = b"<h1>blog</h1>\n"
@@ -915,10 +916,14 @@ def test_systemd_reloads_only_after_a_look_at_the_settings() -> None:
 def test_a_start_does_not_wait_for_ever_for_the_look_through_all_sites(tmp_path: Path) -> None:
     slow = tmp_path / "data/registry/default/slow.json"
     slow.parent.mkdir(parents=True)
-    os.mkfifo(slow)  # Whoever reads it waits for somebody to write.
+    times = {"created_at": "2026-01-01T00:00:00+00:00", "updated_at": "2026-01-01T00:00:00+00:00"}
+    record = {"id": "slow", "username": "default", "domain": "slow.localhost", "index": "index.html", "enabled": True}
+    slow.write_text(json.dumps({**record, **times}))
+    (tmp_path / "data/locks").mkdir()
     server = Server(tmp_path)
     try:
-        server.start()
+        with files.lock(tmp_path / "data/locks/registry", 1):  # Who makes its domain known waits.
+            server.start()
         assert "looking through all sites goes on" in server.log
     finally:
         server.kill()

@@ -33,7 +33,7 @@ _FOLDER = "files.fsync_folder"
 
 # Each fsync and syncfs that there is, taken away.
 SYNCS = [
-    Bug("a file's content", "work.py", "os.fsync(descriptor)", "pass", "second deploy"),
+    Bug("a file's content", "work.py", "files.fsync(descriptor)", "pass", "second deploy"),
     Bug("a moved file's name", "work.py", "files.fsync_folder(destination.parent)", "pass", "second deploy"),
     Bug(
         "a link's name",
@@ -221,8 +221,8 @@ LOGIC = [
     Bug(
         "an fsync that failed is passed over",
         "work.py",
-        "            os.fsync(descriptor)\n",
-        "            with suppress(OSError):\n                os.fsync(descriptor)\n",
+        "            files.fsync(descriptor)\n",
+        "            with suppress(OSError):\n                files.fsync(descriptor)\n",
         "disable",
         "eio",
     ),

@@ -62,6 +62,7 @@ def config_on(root: Path) -> Config:
         "PAGES_DATA_DIR": str(root / "data"),
         "PAGES_BACKUP_DIR": str(root / "backups"),
         "PAGES_LOCK_TIMEOUT": "5",
+        "PAGES_MIN_FREE_BYTES": "0",  # The disks that are made for power cuts are small.
         "PAGES_WARM_CHECKPOINTS": "2",
     }
     return load_config(settings)

@@ -309,6 +309,6 @@ def test_a_record_that_could_not_be_opened_once_is_read_again(
         raise OSError(errno.EMFILE, "Too many open files", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", no_more)
+        patched.setattr(files, "read", no_more)
         assert_failure(admin.get("/_api/sites/default/blog"), 500, "站点配置损坏")
     assert admin.visit().data == b"page"
