@@ -65,7 +65,7 @@ class Config:
     max_unpacked_bytes: int = _setting("limits", 2 * 1024 * 1024 * 1024)
     max_files: int = _setting("limits", 100_000)
     lock_timeout: float = _setting("limits", 30.0)
-    max_failed_logins: int = _setting("limits", 10)
+    max_failed_logins: int = _setting("limits", 20)
     failed_login_window: float = _setting("limits", 60.0)
     min_free_bytes: int = _setting("limits", 64 * 1024 * 1024)
     min_upload_rate: int = _setting("limits", 1024)

@@ -37,6 +37,17 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def make_app(make_app: Callable[..., Flask]) -> Callable[..., Flask]:
+    """As everywhere, with ten failures in 60 seconds."""
+    return lambda **settings: make_app(**{"max_failed_logins": 10} | settings)
+
+
+@pytest.fixture
+def make_server(make_server: Callable[..., Server]) -> Callable[..., Server]:
+    return lambda *arguments, **settings: make_server(*arguments, **{"PAGES_MAX_FAILED_LOGINS": "10"} | settings)
+
+
+@pytest.fixture
 def throttle(path: Path) -> Throttle:
     """Ten failures in 60 seconds."""
     return Throttle(path, 10, 60.0)
@@ -601,7 +612,7 @@ def test_a_limit_that_cannot_work_stops_the_start(make_config: Callable[..., Con
 
 def test_ten_failures_a_minute_are_the_default(make_config: Callable[..., Config]) -> None:
     config = make_config()
-    assert (config.max_failed_logins, config.failed_login_window) == (10, 60.0)
+    assert (config.max_failed_logins, config.failed_login_window) == (20, 60.0)
 
 
 # --- Under gunicorn -------------------------------------------------------------------------
