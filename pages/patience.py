@@ -9,6 +9,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from gunicorn.workers import gthread
@@ -48,24 +49,41 @@ class PatientSocket(socket.socket):
         if self._left <= 0:
             raise ClientTooSlow()
         before = self.gettimeout()
-        self.settimeout(self._left if before is None else min(before, self._left))
-        began = time.monotonic()
-        try:
-            data = super().recv(size, flags)
-        except TimeoutError:
-            raise ClientTooSlow() from None
-        finally:
-            self._left -= time.monotonic() - began
-            self.settimeout(before)
+        data = self._there(size, flags) if before is None else None
+        if data is None:
+            data = self._awaited(size, flags, before)
         if self._rate:
             self._left = min(self._left + len(data) / self._rate, self._most)
         if self._left <= 0:
             raise ClientTooSlow()
         return data
 
+    def _there(self, size: int, flags: int) -> bytes | None:
+        """What has come already, None when nothing has: to set a limit first costs more than to read."""
+        try:
+            return super().recv(size, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def _awaited(self, size: int, flags: int, before: float | None) -> bytes:
+        self.settimeout(self._left if before is None else min(before, self._left))
+        began = time.monotonic()
+        try:
+            return super().recv(size, flags)
+        except TimeoutError:
+            raise ClientTooSlow() from None
+        finally:
+            self._left -= time.monotonic() - began
+            self.settimeout(before)
+
     def sendall(self, data: Any, flags: int = 0) -> None:
         """As a socket's, ``SEND_SECONDS`` at most for all of ``data``; ``ClientTooSlow``."""
-        self._sent(super().sendall, data, flags)
+        rest = memoryview(data)
+        if self.gettimeout() is None:
+            with suppress(BlockingIOError):
+                rest = rest[super().send(rest, flags | socket.MSG_DONTWAIT) :]
+        if rest:
+            self._sent(super().sendall, rest, flags)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """As a socket's, ``SEND_SECONDS`` at most between two pieces that the client takes; ``ClientTooSlow``."""
