@@ -16,6 +16,7 @@ The layers; a module imports from those below it or beside it, never from above 
     services  nginx
     recovery  upkeep  verify
     publish   backups   full_backup  full_restore
+    settling
     versions  quotas
     trees     staging   roots   registry   database  full_tar
     history   public    precompress

@@ -2,17 +2,16 @@
 
 Every way is the same (design, "The way of a deploy"): build beside, make durable, put in place,
 replace ``metadata.json`` (the commit), switch the root. Before the commit a crash leaves the old
-site and a work folder that start-up clears; after it, ``finish`` completes the switch.
+site and a work folder that start-up clears; after it, ``Settler`` completes the switch.
 """
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +19,30 @@ from pages import files, history
 from pages.archive import Entry, Limits, Plainness, archive_kind, read_archive
 from pages.errors import (
     BadArchive,
-    CheckpointBroken,
     CheckpointInUse,
     CheckpointNotFound,
     EmptySite,
     HistoryBroken,
-    PagesError,
     SiteBroken,
     SiteBusy,
     SiteNotFound,
 )
-from pages.history import Histories, is_checkpoint_id
-from pages.model import Checkpoint, History, Site, is_name, timestamp
+from pages.history import Histories
+from pages.model import Checkpoint, History, Site, timestamp
 from pages.packing import TarGz
 from pages.paths import Paths
 from pages.quotas import Quotas, within
 from pages.registry import Registry
 from pages.roots import entries_of, mtimes_below
+from pages.settling import CREATE, DELETE, Settler
 from pages.space import Space
 from pages.staging import Staging, below, keep
 from pages.trees import Trees
 from pages.versions import Versions
-from pages.work import Abandoned, Work, Workshop
+from pages.work import Work, Workshop
 
 log = logging.getLogger(__name__)
 
-_CREATE, _DELETE = "create", "delete"  # What a work folder tells of, beside checkpoints' ids.
 _UPLOAD_BUFFER_BYTES = 256 * 1024  # A zip of small files is read in thousands of small pieces.
 
 
@@ -55,6 +52,22 @@ class Published:
 
     checkpoint: Checkpoint
     warnings: list[str]
+
+
+@dataclass(frozen=True)
+class _New:
+    """A version that is staged: its tree and archive, and what its checkpoint will tell of it ("": its own name)."""
+
+    staging: Staging
+    archive: Path
+    file_name: str
+    source: str
+    description: str
+
+    @property
+    def size(self) -> int:
+        """What it takes on the disk, in bytes, but for folders and twins."""
+        return self.archive.stat().st_size + sum(size for size, _, _ in self.staging.files.values())
 
 
 class Publisher:
@@ -68,6 +81,7 @@ class Publisher:
         histories: Histories,
         trees: Trees,
         versions: Versions,
+        settler: Settler,
         limits: Limits,
         quotas: Quotas,
         space: Space,
@@ -78,22 +92,22 @@ class Publisher:
         self._histories = histories
         self._trees = trees
         self._versions = versions
+        self._settler = settler
         self._limits = limits
         self._quotas = quotas
         self._space = space
-        self._has_left_work = False  # An error of the disk kept this process from finishing something.
 
     # --- Sites ------------------------------------------------------------------------------
 
     def create(self, fields: dict[str, Any], now: datetime, reserved: Collection[str] = ()) -> Site:
         """Register a site with an empty root: ``SiteExists``, ``DomainTaken`` (also for ``reserved`` ones)."""
         site = Site(**fields, created_at=timestamp(now), updated_at=timestamp(now))
-        with self._changing(site.username, site.id) as work, self._registry.locked():
+        with self._settler.changing(site.username, site.id) as work, self._registry.locked():
             self._registry.check_free(site, reserved)
             self._quotas.check_site(site.username)
-            work.intend(_CREATE, durably=True)
-            self._set_aside_versions(work, site.username, site.id)
-            self._make_ready(work, site)
+            work.intend(CREATE, durably=True)
+            self._settler.set_aside_versions(work, site.username, site.id)
+            self._settler.make_ready(work, site)
             self._registry.add(work, site)
         return site
 
@@ -105,13 +119,14 @@ class Publisher:
 
     def delete(self, username: str, site_id: str) -> None:
         """Take a site away with its root, checkpoints and domain: ``SiteNotFound``."""
-        self._deleting(partial(self._delete, username, site_id))
+        delete = partial(self._delete, username, site_id)
+        self._space.for_deleting(delete, again=_unless_gone(delete))
 
     def _delete(self, username: str, site_id: str) -> None:
-        with self._changing(username, site_id) as work, self._registry.locked():
-            work.intend(_DELETE, durably=True)
+        with self._settler.changing(username, site_id) as work, self._registry.locked():
+            work.intend(DELETE, durably=True)
             self._registry.remove(work, username, site_id)
-            self._clear_away(work, username, site_id)
+            self._settler.clear_away(work, username, site_id)
 
     # --- Versions ---------------------------------------------------------------------------
 
@@ -137,10 +152,9 @@ class Publisher:
             if not staging.files:
                 raise BadArchive("压缩包中没有文件", kind)
             warnings = _index_warnings(site.index, staging.files)
-            with self._locked_site(site) as locked:
-                checkpoint = self._commit(
-                    locked, site, staging, archive, now, file_name, "deploy", f"部署: {file_name}"
-                )
+            with self._settler.locked_site(site) as locked:
+                new = _New(staging, archive, file_name, "deploy", f"部署: {file_name}")
+                checkpoint = self._commit(locked, site, new, now)
         return Published(checkpoint, warnings)
 
     def snapshot(self, site: Site, description: str | None, now: datetime) -> Published:
@@ -149,18 +163,19 @@ class Publisher:
         Links and special files are left out (they are never served), with a warning. Raises
         ``EmptySite`` when no file is left.
         """
-        with self._locked_site(site) as work:
+        with self._settler.locked_site(site) as work:
             root = self._trees.live(site)
             warnings: list[str] = []
             staging, archive = self._stage(work, self._watched(site, entries_of(root, warnings)) if root else (), now)
             if not staging.files:
                 raise EmptySite()
-            checkpoint = self._commit(work, site, staging, archive, now, "", "manual", description or "手动创建")
+            new = _New(staging, archive, "", "manual", description or "手动创建")
+            checkpoint = self._commit(work, site, new, now)
         return Published(checkpoint, warnings)
 
     def checkout(self, site: Site, checkpoint_id: str, now: datetime) -> None:
         """Serve another checkpoint: ``CheckpointNotFound``, ``CheckpointBroken``."""
-        with self._locked_site(site) as work:
+        with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
             checkpoint = history.checkpoint_in(before, checkpoint_id)
             tree = self._versions.tree_of(work, site, checkpoint)
@@ -172,150 +187,20 @@ class Publisher:
 
     def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
         """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one."""
-        self._deleting(partial(self._delete_checkpoint, site, checkpoint_id, now))
+        delete = partial(self._delete_checkpoint, site, checkpoint_id, now)
+        self._space.for_deleting(delete, again=_unless_gone(delete))
 
     def _delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
-        with self._locked_site(site) as work:
+        with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
             history.checkpoint_in(before, checkpoint_id)
             if before.current == checkpoint_id:
                 raise CheckpointInUse()
             work.intend(checkpoint_id, durably=True)
             self._histories.write(work, history.without_checkpoint(before, checkpoint_id, now))
-            self._discard_version(work, site, checkpoint_id)
-
-    # --- Recovery ---------------------------------------------------------------------------
-
-    def finish_abandoned(self, abandoned: Abandoned) -> None:
-        """Finish or clear what a dead process had begun on a site: ``SiteBusy`` when that has to wait."""
-        username, _, site_id = abandoned.note.partition("/")
-        if not (is_name(username) and is_name(site_id)):
-            return  # It was about no site, or the file is damaged.
-        log.warning("Site %s: finishing what was cut short", abandoned.note)
-        try:
-            with self._holding(username, site_id) as work:
-                self._finish(work, username, site_id, abandoned.intent)
-        except SiteBusy:
-            raise  # The only one that passes: the folder stays.
-        except PagesError as error:
-            log.error("Site %s: %s", abandoned.note, error)
-
-    def _finish(self, work: Work, username: str, site_id: str, intended: str) -> None:
-        """``intended`` is the checkpoint that was about to be committed, switched to or deleted, if any; or that the
-        site was being created or deleted.
-        """
-        try:
-            site = self._registry.get(username, site_id)
-        except SiteNotFound:
-            if intended == _DELETE:
-                self._clear_away(work, username, site_id)
-            elif intended == _CREATE:
-                self._undo_create(work, username, site_id)
-            return
-        known = self._histories.read(site)
-        if is_checkpoint_id(intended) and intended not in {c.id for c in known.checkpoints}:
-            self._discard_version(work, site, intended)
-        # Committed: then even a root of an operator's own was about to be replaced.
-        self._settle(work, site, own_root=known.current != intended)
-
-    def ensure_settled(self, site: Site) -> None:
-        """See that a site serves what its metadata says; cheap when it does.
-
-        Also gives a site whose record was made by hand its root and metadata.
-        """
-        if not self._trees.is_settled(site, self._histories.read(site).current):
-            with self._locked_site(site):
-                pass
-
-    def _settle(self, work: Work, site: Site, *, own_root: bool = True) -> None:
-        """Make true what ``metadata.json`` says; the caller holds the site's lock."""
-        known = self._histories.read(site)
-        self._make_ready(work, site)
-        self._registry.settle_public(work, site)
-        if known.current is not None and not self._trees.is_settled(site, known.current, own_root=own_root):
-            try:
-                tree = self._versions.tree_of(work, site, history.checkpoint_in(known, known.current))
-                self._versions.switch(work, site, self._trees.prepare(work, site, tree))
-            except (CheckpointBroken, CheckpointNotFound) as error:
-                log.error(
-                    "Site %s/%s: its current checkpoint %s cannot be unpacked (%s). Deploy again, or check out "
-                    "another one.",
-                    site.username,
-                    site.id,
-                    known.current,
-                    getattr(error, "reason", error),
-                )
+            self._settler.discard_version(work, site, checkpoint_id)
 
     # --- Steps ------------------------------------------------------------------------------
-
-    def _deleting(self, delete: Callable[[], None]) -> None:
-        """Delete, also on a full disk. What is tried again there may be done: the first attempt had committed it."""
-        attempts = count(1)
-
-        def attempt() -> None:
-            is_first = next(attempts) == 1
-            try:
-                delete()
-            except (SiteNotFound, CheckpointNotFound):
-                if is_first:
-                    raise
-
-        self._space.for_deleting(attempt)
-
-    @contextmanager
-    def _holding(self, username: str, site_id: str) -> Iterator[Work]:
-        """A work folder that names the site, and the site's lock; what is thrown away goes after it.
-
-        ``SiteNotFound`` for what can be no site's name: a lock is a file named after it.
-        """
-        if not (is_name(username) and is_name(site_id)):
-            raise SiteNotFound()
-        with (
-            self._workshop.work(note=f"{username}/{site_id}") as work,
-            self._registry.site_locked(username, site_id),
-        ):
-            yield work
-
-    @contextmanager
-    def _changing(self, username: str, site_id: str) -> Iterator[Work]:
-        """The same for a change: what an error of the disk cuts short is finished or undone."""
-        if self._has_left_work:
-            self._has_left_work = not self._workshop.clear_abandoned(self.finish_abandoned)
-        with self._holding(username, site_id) as work:
-            try:
-                yield work
-            except OSError:
-                self._put_right(work, username, site_id)
-                raise
-
-    def _put_right(self, work: Work, username: str, site_id: str) -> None:
-        """After an error of the disk: finish or undo what was begun, now or before the next change."""
-        try:
-            self._finish(work, username, site_id, work.intent)
-        except (OSError, PagesError) as error:
-            log.error("Site %s/%s: left unfinished until the next change or start: %s", username, site_id, error)
-            work.leave_unfinished()
-            self._has_left_work = True
-
-    @contextmanager
-    def _locked_site(self, site: Site) -> Iterator[Work]:
-        """The site's lock, with everything that an earlier crash left finished.
-
-        ``SiteNotFound`` when the site is gone by now, also when another one took its name.
-        """
-        with self._changing(site.username, site.id) as work:
-            if self._registry.get(site.username, site.id).created_at != site.created_at:
-                raise SiteNotFound()
-            self._settle(work, site)
-            yield work
-
-    def _make_ready(self, work: Work, site: Site) -> None:
-        """A site has a root and metadata from its first day, also when its record was made by hand."""
-        if not self._paths.metadata(site.username, site.id).exists():
-            self._histories.write(work, self._histories.read(site))
-        root = self._trees.live(site)
-        if root is None or not root.is_dir():
-            self._trees.make_initial(work, site)
 
     def _watched(self, site: Site, entries: Iterable[Entry]) -> Iterable[Entry]:
         """The same entries, while there is room for them: on the disk and in the tenant's quota."""
@@ -343,59 +228,33 @@ class Publisher:
                 staging.pack(tar)
         return staging, archive
 
-    def _commit(
-        self,
-        work: Work,
-        site: Site,
-        staging: Staging,
-        archive: Path,
-        now: datetime,
-        file_name: str,
-        source: str,
-        description: str,
-    ) -> Checkpoint:
-        """Make a staged tree and archive the site's newest checkpoint, and live."""
+    def _commit(self, work: Work, site: Site, new: _New, now: datetime) -> Checkpoint:
+        """Make a staged version the site's newest checkpoint, and live."""
         before = self._histories.read(site)
-        size = archive.stat().st_size + sum(size for size, _, _ in staging.files.values())
-        with self._quotas.room_for(site, before, size):
-            return self._put_in_place(work, site, before, staging, archive, now, file_name, source, description)
+        with self._quotas.room_for(site, before, new.size):
+            return self._put_in_place(work, site, before, new, now)
 
-    def _put_in_place(
-        self,
-        work: Work,
-        site: Site,
-        before: History,
-        staging: Staging,
-        archive: Path,
-        now: datetime,
-        file_name: str,
-        source: str,
-        description: str,
-    ) -> Checkpoint:
+    def _put_in_place(self, work: Work, site: Site, before: History, new: _New, now: datetime) -> Checkpoint:
         time = history.next_time(before, self._after_root(site, before, now), site.updated_at)
-        manifest = staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
+        manifest = new.staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
         checkpoint_id = history.new_checkpoint_id(time, manifest.digest)
         checkpoint = Checkpoint(
             id=checkpoint_id,
             created_at=timestamp(time, "seconds"),
-            file_size=archive.stat().st_size,
-            file_name=file_name or f"{checkpoint_id}.tar.gz",
-            source=source,
-            description=description,
+            file_size=new.archive.stat().st_size,
+            file_name=new.file_name or f"{checkpoint_id}.tar.gz",
+            source=new.source,
+            description=new.description,
         )
-        twins = self._versions.twins(work, site, staging.tree, manifest)
+        twins = self._versions.twins(work, site, new.staging.tree, manifest)
         work.intend(checkpoint_id)
-        files.sync_file_system(archive)
-        self._histories.store(work, site, checkpoint_id, archive, manifest)
-        tree = self._versions.place(work, site, staging.tree, checkpoint_id, twins)
+        files.sync_file_system(new.archive)
+        self._histories.store(work, site, checkpoint_id, new.archive, manifest)
+        tree = self._versions.place(work, site, new.staging.tree, checkpoint_id, twins)
         link = self._trees.prepare(work, site, tree)
         self._histories.write(work, history.with_checkpoint(before, checkpoint))
         self._versions.switch(work, site, link)
         return checkpoint
-
-    def _discard_version(self, work: Work, site: Site, checkpoint_id: str) -> None:
-        self._histories.discard(work, site, checkpoint_id)
-        self._trees.discard(work, site, checkpoint_id)
 
     def _after_versions(self, site: Site, now: datetime) -> datetime:
         """``now``, or just after the newest checkpoint when that one's second lies ahead of the clock.
@@ -421,8 +280,6 @@ class Publisher:
         newest = max((time for time in times if time <= now.timestamp()), default=0)
         return max(now, datetime.fromtimestamp(int(newest) + 1).astimezone())
 
-    # --- Clearing away ----------------------------------------------------------------------
-
     def clear_warm(self) -> None:
         """Take away what a checkout would find unpacked, of all sites but those that are being changed."""
         for username, site_id in self._registry.names():
@@ -434,55 +291,15 @@ class Publisher:
                 ):
                     self._trees.discard_warm(work, self._registry.get(username, site_id))
 
-    def _clear_away(self, work: Work, username: str, site_id: str) -> None:
-        """Everything of a site but its record; the folder of a tenant without sites goes as well."""
-        self._discard_root(work, username, site_id)
-        self._clear_versions(work, username, site_id)
-        _sync_or_remove(self._paths.record(username, site_id).parent)
 
-    def _undo_create(self, work: Work, username: str, site_id: str) -> None:
-        """Take away what was made for a site that has not come to be; what was there before is not ours to remove."""
-        if not self._trees.has_own_root(username, site_id):
-            self._discard_root(work, username, site_id)
-        self._set_aside_versions(work, username, site_id)
-        _sync_or_remove(self._paths.record(username, site_id).parent)
+def _unless_gone(delete: Callable[[], None]) -> Callable[[], None]:
+    """The same as a second attempt, for which nothing may be left to do: the first one had got past its commit."""
 
-    def _discard_root(self, work: Work, username: str, site_id: str) -> None:
-        root = self._paths.site_root(username, site_id)
-        work.discard(root)
-        _sync_or_remove(root.parent)
+    def attempt() -> None:
+        with suppress(SiteNotFound, CheckpointNotFound):
+            delete()
 
-    def _set_aside_versions(self, work: Work, username: str, site_id: str) -> None:
-        """A new site starts empty. Checkpoints whose record somebody took away by hand are kept, elsewhere."""
-        found = self._paths.history(username, site_id)
-        if any(found.glob("checkpoints/*.tar.gz")):
-            kept = self._paths.lost(username, site_id, work.path.name)
-            work.move(found, kept)
-            log.warning("Checkpoints of an earlier site %s/%s were moved to %s", username, site_id, kept)
-        self._clear_versions(work, username, site_id)
-
-    def _clear_versions(self, work: Work, username: str, site_id: str) -> None:
-        """All checkpoints and trees of a site."""
-        for path in (
-            self._paths.history(username, site_id),
-            self._paths.versions(username, site_id),
-            self._paths.encodings / username / site_id,
-        ):
-            work.discard(path)
-            _sync_or_remove(path.parent)
-        with suppress(OSError):
-            self._paths.encodings.rmdir()
-
-
-def _sync_or_remove(folder: Path) -> None:
-    """Make a folder's names durable; without any, it goes."""
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        pass
-    except OSError:
-        with suppress(FileNotFoundError):  # Taken away by a clearing of the cache.
-            files.fsync_folder(folder)
+    return attempt
 
 
 def _index_warnings(index: str, paths: dict[str, Any]) -> list[str]:

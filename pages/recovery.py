@@ -9,6 +9,7 @@ from pages import files
 from pages.errors import ConfigError, SiteExists
 from pages.paths import FOLDERS, Paths
 from pages.publish import Publisher
+from pages.settling import Settler
 from pages.work import Workshop
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ _WAIT_SECONDS = 600.0
 _WELCOME = {"id": "default", "username": "default", "domain": "localhost", "index": "index.html", "enabled": True}
 
 
-def recover(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetime) -> None:
+def recover(paths: Paths, workshop: Workshop, settler: Settler, publisher: Publisher, now: datetime) -> None:
     """Make the data folder ready to serve; run by every process before its first request.
 
     The work grows with what was under way at a crash, not with the number of sites. Several
@@ -29,7 +30,7 @@ def recover(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetim
             if folder != "registry":
                 files.make_folders(paths.data / folder)
         _check_one_file_system(paths)
-        workshop.clear_abandoned(publisher.finish_abandoned)
+        workshop.clear_abandoned(settler.finish_abandoned)
         if is_new:
             paths.first_start.touch()  # Until all of it is done.
             files.fsync_folder(paths.first_start.parent)
@@ -47,10 +48,10 @@ def _check_one_file_system(paths: Paths) -> None:
             raise ConfigError(f"data_dir: {path} is on another file system than {paths.data}; all must be on one.")
 
 
-def finish_abandoned(paths: Paths, workshop: Workshop, publisher: Publisher) -> None:
+def finish_abandoned(paths: Paths, workshop: Workshop, settler: Settler) -> None:
     """Finish or clear what dead processes had begun, at any time; whoever starts meanwhile waits."""
     with files.lock(paths.recovery_lock, _WAIT_SECONDS):
-        workshop.clear_abandoned(publisher.finish_abandoned)
+        workshop.clear_abandoned(settler.finish_abandoned)
 
 
 def _put_up_welcome(paths: Paths, workshop: Workshop, publisher: Publisher, now: datetime) -> None:

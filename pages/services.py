@@ -19,6 +19,7 @@ from pages.publish import Publisher
 from pages.quotas import KINDS, Quotas
 from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
+from pages.settling import Settler
 from pages.space import Space
 from pages.throttle import Throttle
 from pages.trees import Trees
@@ -40,6 +41,7 @@ class Services:
     registry: Registry
     histories: Histories
     trees: Trees
+    settler: Settler
     publisher: Publisher
     upkeep: Upkeep
     throttle: Throttle
@@ -57,7 +59,7 @@ class Services:
             raise ConfigError(f"data_dir: {self.paths.data} cannot be used: {error.strerror}.") from None
         try:
             # What a crash left may be what the disk is full of.
-            self.space.for_deleting(lambda: recover(self.paths, self.workshop, self.publisher, now()))
+            self.space.for_deleting(lambda: recover(self.paths, self.workshop, self.settler, self.publisher, now()))
         except OSError as error:
             raise DataUnusable(f"data_dir: {error.filename} cannot be written: {error.strerror}.") from error
 
@@ -70,7 +72,7 @@ class Services:
             problems = self.registry.sync(work)
         for site in self.registry.sites(self.registry.names()):
             try:
-                self.publisher.ensure_settled(site)
+                self.settler.ensure_settled(site)
             except (PagesError, OSError) as error:
                 log.error("Site %s/%s: %s (%s)", site.username, site.id, error, getattr(error, "reason", ""))
         return problems
@@ -98,9 +100,10 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     space = Space(paths, config.min_free_bytes)
     defaults = {kind: getattr(config, kind) for kind in KINDS}
     quotas = Quotas(paths, registry, histories, defaults, config.user_quotas, config.lock_timeout)
-    publisher = Publisher(paths, workshop, registry, histories, trees, versions, limits, quotas, space)
+    settler = Settler(paths, workshop, registry, histories, trees, versions)
+    publisher = Publisher(paths, workshop, registry, histories, trees, versions, settler, limits, quotas, space)
     backups = Backups(config, paths, registry)
-    finish = partial(finish_abandoned, paths, workshop, publisher)
+    finish = partial(finish_abandoned, paths, workshop, settler)
     return Services(
         config=config,
         paths=paths,
@@ -108,6 +111,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         registry=registry,
         histories=histories,
         trees=trees,
+        settler=settler,
         publisher=publisher,
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),

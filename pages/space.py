@@ -58,8 +58,8 @@ class Space:
 
         return written
 
-    def for_deleting(self, delete: Callable[[], Result]) -> Result:
-        """Do what frees space, also on a full disk: the ballast makes room for it, once.
+    def for_deleting(self, delete: Callable[[], Result], again: Callable[[], Result] | None = None) -> Result:
+        """Do what frees space, also on a full disk: the ballast makes room for it, once (by ``again``, if given).
 
         Not when it was a sync that failed: what is not known to be on disk is not made so by a second try.
         """
@@ -70,7 +70,7 @@ class Space:
                 raise
             log.warning("The disk is full (%s): a deletion takes the room that was kept for it", error)
             self.release()
-            return delete()
+            return (again or delete)()
         finally:
             self.refill()
 

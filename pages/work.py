@@ -113,7 +113,7 @@ class Work:
             files.fsync_folder(self.path.parent)
 
     def leave_unfinished(self) -> None:
-        """What was begun can be neither finished nor undone now: the folder stays, for the next start to do it."""
+        """What was begun can be neither finished nor undone now: the folder stays, for ``clear_left`` or a start."""
         self.is_unfinished = True
 
     def afterwards(self, task: Task) -> None:
@@ -151,6 +151,7 @@ class Workshop:
         self.folder = folder
         self._afterwards = afterwards
         self._remains: deque[tuple[Path, int]] = deque()  # Folders that could not be removed.
+        self._has_left = False  # Is there one that tells of what could be neither finished nor undone?
 
     @contextmanager
     def work(self, note: str = "") -> Iterator[Work]:
@@ -163,6 +164,7 @@ class Workshop:
             yield work
         except BaseException:
             if work.is_unfinished:
+                self._has_left = True
                 _leave(path, descriptor)
             else:
                 self._remove(path, descriptor)  # A refusal leaves nothing behind, from the moment it is told.
@@ -202,6 +204,11 @@ class Workshop:
             if descriptor is not None:
                 return path, descriptor
 
+    def clear_left(self, finish: Callable[[Abandoned], None]) -> None:
+        """``clear_abandoned``, if this process had to leave something unfinished."""
+        if self._has_left:
+            self._has_left = not self.clear_abandoned(finish)
+
     def clear_abandoned(self, finish: Callable[[Abandoned], None]) -> bool:
         """Clear the work folders whose process is dead; ``finish`` completes what each was about. Is all cleared?
 
@@ -236,7 +243,7 @@ def _attempt(task: Task) -> None:
 
 
 def _leave(path: Path, descriptor: int) -> None:
-    """Let a work folder go, for the next start to finish what it tells of."""
+    """Let a work folder go, for ``clear_left`` or a start to finish what it tells of."""
     try:
         _empty(path)
     except OSError as error:

@@ -43,9 +43,15 @@ SYNCS = [
         "warm checkout",
     ),
     Bug("a new folder's name", "files.py", "fsync_folder(folder.parent)", "pass", "create"),
-    Bug("all of a deploy", "publish.py", "files.sync_file_system(archive)", "pass", "second deploy"),
+    Bug("all of a deploy", "publish.py", "files.sync_file_system(new.archive)", "pass", "second deploy"),
     Bug("all that was unpacked", "versions.py", "files.sync_file_system(staging.tree)", "pass", "cold checkout"),
-    Bug("twins made later", "versions.py", "files.sync_file_system(folder)", "pass", "deploy much text"),
+    Bug(
+        "twins made later",
+        "versions.py",
+        "self._newest_twins(site))\n            files.sync_file_system(folder)",
+        "self._newest_twins(site))",
+        "deploy much text",
+    ),
     Bug("what is in a version", "trees.py", "files.fsync_folder(folder)", "pass", "second deploy"),
     Bug("the note", "work.py", 'files.fsync_file(self.path / "note")', "pass", "create"),
     Bug("the intent", "work.py", 'files.fsync_file(self.path / "intent")', "pass", "delete"),
@@ -55,9 +61,15 @@ SYNCS = [
     Bug("a domain's release", "registry.py", "files.fsync_folder(self._paths.domains)", "pass", "change domain"),
     Bug("a public link's removal", "public.py", "files.fsync_folder(self._paths.public)", "pass", "disable"),
     Bug("an archive's removal", "history.py", "files.fsync_folder(folder)", "pass", "delete checkpoint"),
-    Bug("a site's removal", "publish.py", "files.fsync_folder(folder)", "pass", "delete beside another"),
+    Bug("a site's removal", "settling.py", "files.fsync_folder(folder)", "pass", "delete beside another"),
     Bug("a backup's content", "backups.py", "os.fsync(file.fileno())", "pass", "backup"),
-    Bug("a backup's name", "backups.py", "files.fsync_folder(folder)", "pass", "backup"),
+    Bug(
+        "a backup's name",
+        "backups.py",
+        "files.fsync_folder(folder)\n        finally",
+        "pass\n        finally",
+        "backup",
+    ),
     Bug(
         "a backup folder's name",
         "backups.py",
@@ -82,20 +94,20 @@ SYNCS = [
     Bug(
         "the intent before what it tells of",
         "publish.py",
-        "        work.intend(checkpoint_id)\n        files.sync_file_system(archive)\n",
-        "        files.sync_file_system(archive)\n        work.intend(checkpoint_id)\n",
+        "        work.intend(checkpoint_id)\n        files.sync_file_system(new.archive)\n",
+        "        files.sync_file_system(new.archive)\n        work.intend(checkpoint_id)\n",
         "second deploy",
     ),
 ]
 
 _COMMIT = "            self._histories.write(work, history.with_current(before, checkpoint_id, now))\n"
 _SWITCH = "            self._versions.switch(work, site, link)\n"
-_STORE = "        self._histories.store(work, site, checkpoint_id, archive, manifest)\n"
+_STORE = "        self._histories.store(work, site, checkpoint_id, new.archive, manifest)\n"
 _WRITE = "        self._histories.write(work, history.with_checkpoint(before, checkpoint))\n"
-_READY, _ADD = "            self._make_ready(work, site)\n", "            self._registry.add(work, site)\n"
+_READY, _ADD = "            self._settler.make_ready(work, site)\n", "            self._registry.add(work, site)\n"
 _REMOVE = "            self._registry.remove(work, username, site_id)\n"
-_CLEAR = "            self._clear_away(work, username, site_id)\n"
-_RECORD = "            work.write(self._paths.record(username, site_id), _encoded(site))\n"
+_CLEAR = "            self._settler.clear_away(work, username, site_id)\n"
+_RECORD = "            work.move(record, self._paths.record(username, site_id))\n"
 _RELEASE = "            if site.domain != before.domain:\n                self._release(work, before.domain, username, site_id)\n"
 
 # Two steps swapped, one forgotten, an error passed over.
@@ -114,7 +126,7 @@ LOGIC = [
         "archive goes before the commit",
         "publish.py",
         "            self._histories.write(work, history.without",
-        "            self._discard_version(work, site, checkpoint_id)\n            self._histories.write(work, history.without",
+        "            self._settler.discard_version(work, site, checkpoint_id)\n            self._histories.write(work, history.without",
         "delete checkpoint",
         "kill",
     ),
@@ -147,7 +159,7 @@ LOGIC = [
     Bug("no note", "work.py", "            if note:\n", "            if False:\n", "delete", "kill"),
     Bug(
         "nothing is finished at a start",
-        "publish.py",
+        "settling.py",
         "self._finish(work, username, site_id, abandoned.intent)",
         "pass",
         "delete",
@@ -155,7 +167,7 @@ LOGIC = [
     ),
     Bug(
         "a start undoes what was committed",
-        "publish.py",
+        "settling.py",
         "if is_checkpoint_id(intended) and intended not in {c.id for c in known.checkpoints}:",
         "if is_checkpoint_id(intended):",
         "second deploy",
@@ -164,11 +176,10 @@ LOGIC = [
     Bug(
         "a file is written in place",
         "work.py",
-        "temporary = self.new_path()\n",
-        "temporary = destination\n        destination.unlink(missing_ok=True)\n",
-        "disable",
+        "        self.move(self.prepare(data, mode), destination)\n",
+        "        files.make_folders(destination.parent)\n        destination.write_bytes(data)\n",
+        "warm checkout",
         "kill",
-        ("        self.move(temporary, destination)\n", ""),
     ),
     Bug(
         "a link is replaced in two steps",
@@ -180,9 +191,9 @@ LOGIC = [
     ),
     Bug(
         "a folder that waits for its site is cleared",
-        "publish.py",
-        "keeps_root=keeps_root",
-        "keeps_root=False",
+        "settling.py",
+        "if not self._trees.has_own_root(username, site_id):",
+        "if True:",
         "create over a folder",
         "kill",
     ),
@@ -212,7 +223,7 @@ LOGIC = [
     ),
     Bug(
         "nothing is put right after an error",
-        "publish.py",
+        "settling.py",
         "            except OSError:\n                self._put_right(work, username, site_id)\n                raise\n",
         "            except OSError:\n                raise\n",
         "delete",
@@ -229,7 +240,7 @@ LOGIC = [
     Bug(
         "an error of the disk is no OSError any more",
         "files.py",
-        "            raise OSError(code, os.strerror(code), str(path))",
+        "            raise NotSynced(code, os.strerror(code), str(path))",
         "            raise ValueError(code)",
         "second deploy",
         "eio",

@@ -1,7 +1,9 @@
 """The laboratory judged: every bug that is put in is found by it."""
 
+from pathlib import Path
+
 import pytest
-from faults.mutations import LOGIC, SYNCS, Bug, found
+from faults.mutations import LOGIC, SYNCS, Bug, found, patched
 from helpers import THOROUGH
 
 _QUICK = (
@@ -14,6 +16,11 @@ _QUICK = (
     "an fsync that failed is passed over",
 )
 _BUGS = [bug for bug in SYNCS + LOGIC if THOROUGH or bug.name in _QUICK]
+
+
+@pytest.mark.parametrize("bug", SYNCS + LOGIC, ids=lambda bug: bug.name.replace(" ", "-"))
+def test_a_bug_can_still_be_put_in(bug: Bug, tmp_path: Path) -> None:
+    assert patched(bug, tmp_path) == tmp_path
 
 
 @pytest.mark.parametrize("bug", _BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
