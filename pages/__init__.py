@@ -23,7 +23,8 @@ The layers; a module imports from those below it or beside it, never from above 
     work      space    throttle
     tally
     blocks
-    archive   packing   files   paths   config   passwords   media_types   plain_pages
+    archive   packing   files   paths   config   passwords   media_types   plain_pages   rules
+    site_fields
     model     hosts     line    gzips
     patience
     errors

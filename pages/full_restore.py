@@ -14,9 +14,10 @@ from pathlib import Path
 from pages import files, full_tar
 from pages.errors import DomainTaken, OperationFailed, SiteExists
 from pages.full_tar import END, Saved, SavedSite
-from pages.model import Site, site_from_record
+from pages.model import Site
 from pages.paths import Paths
 from pages.registry import Registry
+from pages.site_fields import site_from_record
 from pages.trees import Trees
 from pages.work import Work, Workshop
 

@@ -34,6 +34,27 @@ def canonical_domain(text: str) -> str:
     return domain
 
 
+def canonical_alias(text: str) -> str:
+    """The same for a further domain, which may also be ``*.`` and a host name; ``ValueError``."""
+    if not text.startswith("*."):
+        return canonical_domain(text)
+    parent = canonical_domain(text[2:])
+    if _is_ipv4(parent) or len(parent) > 251:
+        raise ValueError("通配符之后必须是域名")
+    return f"*.{parent}"
+
+
+def wildcards_of(domain: str) -> list[str]:
+    """The wildcards that cover a canonical domain, the most specific first: a.b.c is in *.b.c and *.c."""
+    labels = domain.split(".")
+    return ["*." + ".".join(labels[first:]) for first in range(1, len(labels))]
+
+
+def covers(domain: str, host: str) -> bool:
+    """Does a domain or wildcard lead to this host?"""
+    return domain == host or domain in wildcards_of(host)
+
+
 @lru_cache(maxsize=10_000)
 def host_of(netloc: str) -> str:
     """The canonical domain in a ``Host`` header's value (port stripped); ``ValueError`` if malformed.

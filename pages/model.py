@@ -1,6 +1,5 @@
-"""Site and Checkpoint, and what a request may say of them: past a constructor every value is valid."""
+"""Site and Checkpoint, as they are stored and shown; times and numbers that requests give."""
 
-import codecs
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,18 +8,43 @@ from typing import Any
 import msgspec
 
 from pages.errors import BadRequest, InvalidField
-from pages.hosts import canonical_domain
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_READ_ONLY = ("id", "username", "created_at", "updated_at")
-DEFAULT_USERNAME = "default"
 MAX_DESCRIPTION = 1000
+ONE_YEAR = 31_536_000  # In seconds.
+NOT_FOUND = "404.html"
 # Sums of times outside are no times any more. A machine without a battery starts in 1970, west of Greenwich in 1969.
 _FIRST_YEAR, _LAST_YEAR = 1969, 9000
 
 
+class Cache(msgspec.Struct, frozen=True):
+    """For how many seconds a visitor's copy is fresh; 0: it is asked for again each time, which costs a 304.
+
+    ``hashed`` is for names that hold a hash of the content: another content has another name.
+    """
+
+    html: int = 0
+    assets: int = 0
+    hashed: int = ONE_YEAR
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """Which checkpoints are kept: the newest ``count``, and those younger than ``days``, in at most ``bytes``.
+
+    0 is no limit, None what the configuration says.
+    """
+
+    count: int | None = None
+    days: int | None = None
+    bytes: int | None = None
+
+
 class Site(msgspec.Struct, frozen=True):
-    """One site, in the order of fields that the seed shows; times are ISO 8601 with an offset."""
+    """One site: the seven fields of the seed, then its settings; times are ISO 8601 with an offset.
+
+    ``aliases`` are more domains, ``*.example.com`` among them. ``trailing_slash`` is "auto" (a folder has one, a page
+    none), "always" or "never"; ``alias_mode`` "redirect" or "serve".
+    """
 
     id: str
     username: str
@@ -29,6 +53,20 @@ class Site(msgspec.Struct, frozen=True):
     enabled: bool
     created_at: str
     updated_at: str
+    aliases: tuple[str, ...] = ()
+    alias_mode: str = "redirect"
+    clean_urls: bool = False
+    trailing_slash: str = "auto"
+    spa: bool = False
+    not_found: str = NOT_FOUND
+    cache: Cache = Cache()
+    retention: Retention = Retention()
+    locked: bool = False
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """All that it is found by, the canonical one first."""
+        return (self.domain, *self.aliases)
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -88,48 +126,12 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def site_from_record(record: bytes, username: str, site_id: str) -> Site:
-    """A site as its record says; ``ValueError`` with the reason when the record is broken."""
-    try:
-        fields = msgspec.json.decode(record.removeprefix(codecs.BOM_UTF8))
-        if not isinstance(fields, dict):
-            raise ValueError("不是 JSON 对象")
-        site = msgspec.convert({"index": "index.html", "enabled": True, **fields}, Site)
-        if (site.username, site.id) != (username, site_id):
-            raise ValueError(f"username 和 id 必须与文件位置一致: {username}/{site_id}")
-        return msgspec.structs.replace(
-            site,
-            domain=_domain(site.domain),
-            index=_index(site.index),
-            created_at=with_offset(site.created_at),
-            updated_at=with_offset(site.updated_at),
-        )
-    except (msgspec.MsgspecError, InvalidField, RecursionError) as error:
-        raise ValueError(str(error)) from error
-
-
-def new_site_fields(body: Mapping[str, Any], default_username: str) -> dict[str, Any]:
-    """The fields of a create request, checked; ``InvalidField`` names the first bad one."""
-    fields = {"username": default_username, "index": "index.html", "enabled": True, **body}
-    _refuse_unknown(fields, ("id", "domain", "username", "index", "enabled"))
-    for required in ("id", "domain"):
-        if required not in fields:
-            raise InvalidField(required, "缺失")
-    return {name: _CHECKS[name](fields[name]) for name in ("id", "username", "domain", "index", "enabled")}
-
-
-def changed_site_fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an update request, checked; read-only ones are accepted back and ignored."""
-    _refuse_unknown(body, ("domain", "index", "enabled", *_READ_ONLY))
-    return {name: _CHECKS[name](value) for name, value in body.items() if name not in _READ_ONLY}
-
-
 def checkpoint_description(body: Mapping[str, Any]) -> str | None:
     """The optional description of a manual checkpoint."""
-    _refuse_unknown(body, ("description",))
+    refuse_unknown(body, ("description",))
     if "description" not in body:
         return None
-    text = _string("description", body["description"])
+    text = string("description", body["description"])
     if len(text) > MAX_DESCRIPTION:
         raise InvalidField("description", f"不能超过 {MAX_DESCRIPTION} 个字符")
     return text
@@ -150,52 +152,15 @@ def with_offset(text: str) -> str:
     return timestamp(time) if time.tzinfo is None else text
 
 
-def _refuse_unknown(body: Mapping[str, Any], known: tuple[str, ...]) -> None:
+def refuse_unknown(body: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """``BadRequest`` for the first field that is none of ``known``."""
     for name in body:
         if name not in known:
             raise BadRequest(f"未知字段 {name[:100]}")
 
 
-def _string(name: str, value: Any) -> str:
+def string(name: str, value: Any) -> str:
+    """The value of a field that must be a string; ``InvalidField``."""
     if not isinstance(value, str):
         raise InvalidField(name, "必须是字符串")
     return value
-
-
-def _name(field: str) -> Any:
-    def check(value: Any) -> str:
-        if not is_name(_string(field, value)):
-            raise InvalidField(field, "必须是 1 到 64 个字符，仅限 A-Z a-z 0-9 . _ -，并以字母或数字开头")
-        return str(value)
-
-    return check
-
-
-def _domain(value: Any) -> str:
-    try:
-        return canonical_domain(_string("domain", value))
-    except ValueError as error:
-        raise InvalidField("domain", str(error)) from error
-
-
-def _index(value: Any) -> str:
-    name = _string("index", value)
-    printable = name.isprintable() and "/" not in name and "\\" not in name
-    if not printable or name.startswith(".") or not 1 <= len(name.encode()) <= 255:
-        raise InvalidField("index", "必须是单独的文件名，不含路径，不以点开头")
-    return name
-
-
-def _enabled(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidField("enabled", "必须是 true 或 false")
-    return value
-
-
-_CHECKS = {
-    "id": _name("id"),
-    "username": _name("username"),
-    "domain": _domain,
-    "index": _index,
-    "enabled": _enabled,
-}

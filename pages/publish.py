@@ -7,7 +7,7 @@ site and a work folder that start-up clears; after it, ``Settler`` completes the
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,9 +32,10 @@ from pages.model import Checkpoint, History, Site, timestamp
 from pages.packing import TarGz
 from pages.paths import Paths
 from pages.quotas import Quotas, within
-from pages.registry import Registry
+from pages.registry import IsReserved, Registry, reserve_none
 from pages.roots import entries_of, mtimes_below
 from pages.settling import CREATE, DELETE, Settler
+from pages.site_fields import fitting
 from pages.space import Space
 from pages.staging import Staging, below, keep
 from pages.trees import Trees
@@ -99,11 +100,11 @@ class Publisher:
 
     # --- Sites ------------------------------------------------------------------------------
 
-    def create(self, fields: dict[str, Any], now: datetime, reserved: Collection[str] = ()) -> Site:
-        """Register a site with an empty root: ``SiteExists``, ``DomainTaken`` (also for ``reserved`` ones)."""
+    def create(self, fields: dict[str, Any], now: datetime, is_reserved: IsReserved = reserve_none) -> Site:
+        """Register a site with an empty root: ``SiteExists``, ``DomainTaken`` (also for reserved ones)."""
         site = Site(**fields, created_at=timestamp(now), updated_at=timestamp(now))
         with self._settler.changing(site.username, site.id) as work, self._registry.locked():
-            self._registry.check_free(site, reserved)
+            self._registry.check_free(site, is_reserved)
             self._quotas.check_site(site.username)
             work.intend(CREATE, durably=True)
             self._settler.set_aside_versions(work, site.username, site.id)
@@ -111,11 +112,19 @@ class Publisher:
             self._registry.add(work, site)
         return site
 
-    def update(self, username: str, site_id: str, changes: dict[str, Any], now: datetime) -> Site:
-        """Change a site's record: ``SiteNotFound``, ``SiteBroken``, ``DomainTaken``."""
+    def update(
+        self,
+        username: str,
+        site_id: str,
+        changes: dict[str, Any],
+        now: datetime,
+        is_reserved: IsReserved = reserve_none,
+    ) -> Site:
+        """Change a site's record: ``SiteNotFound``, ``SiteBroken``, ``DomainTaken``, ``InvalidField``."""
         with self._workshop.work() as work, self._registry.locked():
-            after = self._after_versions(self._registry.get(username, site_id), now)
-            return self._registry.change(work, username, site_id, changes, after)
+            before = self._registry.get(username, site_id)
+            after = self._after_versions(before, now)
+            return self._registry.change(work, username, site_id, fitting(before, changes), after, is_reserved)
 
     def delete(self, username: str, site_id: str) -> None:
         """Take a site away with its root, checkpoints and domain: ``SiteNotFound``."""

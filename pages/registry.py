@@ -9,7 +9,7 @@ whenever it is cut short. Readers take no lock and see every change at once.
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +20,11 @@ import msgspec
 
 from pages import files
 from pages.errors import DomainTaken, SiteBroken, SiteBusy, SiteExists, SiteNotFound
-from pages.model import Site, is_name, site_from_record, timestamp
+from pages.hosts import wildcards_of
+from pages.model import Site, is_name, timestamp
 from pages.paths import Paths
-from pages.public import PublicLinks, is_public
+from pages.public import PublicLinks
+from pages.site_fields import site_from_record
 from pages.work import Work
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,15 @@ _CACHED_RECORDS = 100_000
 # Two writes within one tick of the kernel's clock may leave a file of the same identity: what was
 # written just now is read again.
 _RACY_NS = 50_000_000
+
+
+# Is a domain nobody's to take, whoever has it now?
+IsReserved = Callable[[str], bool]
+
+
+def reserve_none(domain: str) -> bool:  # noqa: ARG001 - an IsReserved
+    """The plainest ``IsReserved``."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -63,11 +74,24 @@ class Registry:
         """Is there a record of this name, readable or not?"""
         return is_name(username) and is_name(site_id) and os.path.lexists(self._paths.record(username, site_id))
 
-    def owner_of(self, domain: str) -> Site:
-        """The site on a canonical domain, enabled or not; ``SiteNotFound`` or ``SiteBroken``."""
+    def owner_of(self, host: str) -> Site:
+        """The site that a canonical host name leads to, enabled or not; ``SiteNotFound`` or ``SiteBroken``.
+
+        Its own name goes before any wildcard that covers it, and of those the most specific one.
+        """
+        try:
+            return self.holder_of(host)
+        except SiteNotFound:
+            for wildcard in wildcards_of(host):
+                with suppress(SiteNotFound):
+                    return self.holder_of(wildcard)
+            raise
+
+    def holder_of(self, domain: str) -> Site:
+        """The site that has this very domain or wildcard; ``SiteNotFound`` or ``SiteBroken``."""
         username, site_id = self._link(domain)
         site = self._read(username, site_id)
-        if site.domain != domain:  # A link that a crash, or an edit by hand, left behind.
+        if domain != site.domain and domain not in site.aliases:  # Left behind by a crash, or an edit by hand.
             raise SiteNotFound()
         return site
 
@@ -126,43 +150,60 @@ class Registry:
         with suppress(OSError):
             path.parent.rmdir()
 
-    def check_free(self, site: Site, reserved: Collection[str] = ()) -> None:
+    def check_free(self, site: Site, is_reserved: IsReserved = reserve_none) -> None:
         """May this site be added? ``SiteExists`` or ``DomainTaken`` (the caller holds ``locked``)."""
         if self.has(site.username, site.id):
             raise SiteExists()
-        if site.domain in reserved or self._holder(site.domain) is not None:
-            raise DomainTaken()
+        self._check_domains(site, site.domains, is_reserved)
+
+    def _check_domains(self, site: Site, domains: Collection[str], is_reserved: IsReserved) -> None:
+        """``DomainTaken`` unless the site may have all of these."""
+        for domain in domains:
+            if is_reserved(domain) or self._holder(domain) not in (None, (site.username, site.id)):
+                raise DomainTaken()
 
     def add(self, work: Work, site: Site) -> None:
         """Register a new site that ``check_free`` has let pass; it is served from here on."""
         # All that needs room on the disk comes first: a full one must not leave half of it done.
-        record, link = work.prepare(_encoded(site)), self._public.prepare(work, site)
-        with self._putting_right(work, site.username, site.id, site.domain):
-            self._claim(work, site)
+        record, links = work.prepare(_encoded(site)), self._public.prepare(work, site)
+        with self._putting_right(work, site.username, site.id, *site.domains):
+            self._claim(work, site, site.domains)
             work.move(record, self._paths.record(site.username, site.id))
-            self._public.show(work, site, link)
+            self._public.show(work, site, links)
 
     def restore(self, work: Work, username: str, site_id: str, record: bytes) -> None:
         """Put a record from a backup in place as it is; ``sync`` makes its domain known."""
         work.write(self._paths.record(username, site_id), record)
 
-    def change(self, work: Work, username: str, site_id: str, changes: dict[str, Any], now: datetime) -> Site:
-        """Update a record (the caller holds ``locked``); no changes, no new ``updated_at``."""
+    def change(
+        self,
+        work: Work,
+        username: str,
+        site_id: str,
+        changes: dict[str, Any],
+        now: datetime,
+        is_reserved: IsReserved = reserve_none,
+    ) -> Site:
+        """Update a record (the caller holds ``locked``); no changes, no new ``updated_at``. ``DomainTaken``."""
         before = self.get(username, site_id)
         if not changes:
             return before
         site = msgspec.structs.replace(before, **changes, updated_at=timestamp(now))
-        record, link = work.prepare(_encoded(site)), self._public.prepare(work, site)  # As in add.
-        with self._putting_right(work, username, site_id, before.domain, site.domain):
-            if site.domain != before.domain:
-                self._claim(work, site)
-            if site.domain != before.domain or not is_public(site):
-                # Before the record: nginx must not serve what the record does not allow any more.
-                self._public.hide(work, before.domain)
+        new = [domain for domain in site.domains if domain not in before.domains]
+        old = [domain for domain in before.domains if domain not in site.domains]
+        self._check_domains(site, new, is_reserved)
+        record, links = work.prepare(_encoded(site)), self._public.prepare(work, site)  # As in add.
+        with self._putting_right(work, username, site_id, *before.domains, *new):
+            self._claim(work, site, new)
+            # Before the record: nginx must not serve what the record does not allow any more.
+            shown = self._public.shown(site)
+            for domain in before.domains:
+                if domain not in shown:
+                    self._public.hide(work, domain)
             work.move(record, self._paths.record(username, site_id))
-            if site.domain != before.domain:
-                self._release(work, before.domain, username, site_id)
-            self._public.show(work, site, link)
+            for domain in old:
+                self._release(work, domain, username, site_id)
+            self._public.show(work, site, links)
         return site
 
     def remove(self, work: Work, username: str, site_id: str) -> None:
@@ -171,7 +212,7 @@ class Registry:
         if not self.has(username, site_id):
             raise SiteNotFound()
         try:
-            domains = [self.get(username, site_id).domain]
+            domains = list(self.get(username, site_id).domains)
         except (SiteBroken, SiteNotFound):  # Unreadable, or a link that leads nowhere.
             domains = [d for d in _listed(self._paths.domains) if self._linked(d) == (username, site_id)]
         with self._putting_right(work, username, site_id, *domains):
@@ -192,16 +233,13 @@ class Registry:
         for username, site_id in self.names():
             try:
                 site = self._read(username, site_id)
-                if self._linked(site.domain) != (username, site_id):
-                    with self.locked():
-                        self._claim(work, self._read(username, site_id))
+                taken = self._claim_missing(work, site)
+                problems += [self._problem(username, site_id, f"域名已被占用: {domain}") for domain in taken]
                 self.settle_public(work, site)
             except SiteNotFound:
                 continue
             except SiteBroken as error:
                 problems.append(self._problem(username, site_id, error.reason))
-            except DomainTaken:
-                problems.append(self._problem(username, site_id, f"域名已被占用: {site.domain}"))
         for domain in _listed(self._paths.domains):
             if self._holder(domain) is None:
                 with self.locked():
@@ -214,17 +252,44 @@ class Registry:
                         self._public.hide(work, domain)
         return problems
 
+    def _claim_missing(self, work: Work, site: Site) -> list[str]:
+        """Give a site the links of those of its domains that nobody has; returns the others'."""
+        names, taken = (site.username, site.id), []
+        for domain in site.domains:
+            if self._linked(domain) != names:
+                with self.locked():
+                    site = self._read(*names)
+                    if domain in site.domains and self._holder(domain) in (None, names):
+                        self._claim(work, site, [domain])
+                    elif domain in site.domains:
+                        taken.append(domain)
+        return taken
+
     def settle_public(self, work: Work, site: Site) -> None:
         """See that nginx serves a site exactly when it may; cheap when it does (takes ``locked`` otherwise)."""
-        if not self._public.is_right(site):
+        if not self._public.is_right(site, self._owned(site)):
             with self.locked():
                 site = self._read(site.username, site.id)
-                if self._linked(site.domain) == (site.username, site.id):
-                    self._public.settle(work, site)
+                self._public.settle(work, site, self._owned(site))
+
+    def hide_public(self, work: Work, site: Site) -> None:
+        """Have the application answer for a site from now on, until ``settle_public``."""
+        if any(self._public.is_shown(domain) for domain in site.domains):
+            with self.locked():
+                for domain in self._owned(site):
+                    self._public.hide(work, domain)
+
+    def is_public(self, host: str) -> bool:
+        """Does nginx answer for this host by itself?"""
+        return self._public.is_shown(host)
+
+    def _owned(self, site: Site) -> list[str]:
+        """Those of a site's domains that lead to it."""
+        return [domain for domain in site.domains if self._linked(domain) == (site.username, site.id)]
 
     def _may_be_public(self, domain: str) -> bool:
         try:
-            return self._public.is_right(self.owner_of(domain))
+            return self._public.is_right(self.holder_of(domain), [domain])
         except (SiteNotFound, SiteBroken):
             return False
 
@@ -245,18 +310,16 @@ class Registry:
                         self._public.hide(work, domain)
                         self._release(work, domain, username, site_id)
                 site = self._read(username, site_id)
-                if self._linked(site.domain) == (username, site_id):
-                    self._public.settle(work, site)
+                self._public.settle(work, site, self._owned(site))
             raise
 
-    def _claim(self, work: Work, site: Site) -> None:
-        holder = self._holder(site.domain)
-        if holder not in (None, (site.username, site.id)):
-            raise DomainTaken()
-        self._public.hide(work, site.domain)  # Left by an edit of the one who had it before.
-        link = work.symlink(self._paths.domain_target(site.username, site.id))
-        files.make_folders(self._paths.domains)
-        work.put_link(link, self._paths.domain(site.domain))
+    def _claim(self, work: Work, site: Site, domains: Collection[str]) -> None:
+        """Link domains that are free to the site."""
+        for domain in domains:
+            self._public.hide(work, domain)  # Left by an edit of the one who had it before.
+            link = work.symlink(self._paths.domain_target(site.username, site.id))
+            files.make_folders(self._paths.domains)
+            work.put_link(link, self._paths.domain(domain))
 
     def _release(self, work: Work, domain: str, username: str, site_id: str) -> None:
         if self._linked(domain) == (username, site_id):
@@ -269,7 +332,7 @@ class Registry:
         if names is None:
             return None
         try:
-            return names if self._read(*names).domain == domain else None
+            return names if domain in self._read(*names).domains else None
         except SiteBroken:
             return names
         except SiteNotFound:

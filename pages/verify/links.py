@@ -10,8 +10,9 @@ import msgspec
 
 from pages import files
 from pages.errors import SiteBroken, SiteNotFound
-from pages.model import is_name, site_from_record, timestamp
+from pages.model import Site, is_name, timestamp
 from pages.public import PublicLinks
+from pages.site_fields import site_from_record
 from pages.verify.content import require_readable
 from pages.verify.findings import Finding
 from pages.verify.parts import Ground, Part
@@ -31,7 +32,7 @@ class LinksPart(Part):
     def look(self) -> Iterable[Finding]:
         self._strange: list[tuple[Path, str]] = []
         self._broken: list[tuple[str, str]] = []
-        self._second: list[tuple[str, str]] = []
+        self._second: set[tuple[str, str]] = set()
         names = [self._only] if self._only else self.ground.registry.names()
         for username, site_id in names:
             yield from self._look_at_record(username, site_id)
@@ -54,19 +55,24 @@ class LinksPart(Part):
                 self._broken.append((username, site_id))
                 yield Finding(name, self.ground.relative(record), "record-damaged", "no such file")
             return
-        link = self.ground.paths.domain(site.domain)
+        for domain in site.domains:
+            yield from self._look_at_domain(site, domain)
+
+    def _look_at_domain(self, site: Site, domain: str) -> Iterator[Finding]:
+        names = (site.username, site.id)
+        name, record, link = "/".join(names), self.ground.paths.record(*names), self.ground.paths.domain(domain)
         try:
-            owner = self.ground.registry.owner_of(site.domain)
+            owner = self.ground.registry.holder_of(domain)
         except (SiteNotFound, SiteBroken):
             if os.path.lexists(link) and not link.is_symlink():
                 self._strange.append((link, "domain-wrong"))
             yield Finding(name, self.ground.relative(link), "domain-missing")
             return
-        if (owner.username, owner.id) != (username, site_id):
-            self._second.append((username, site_id))
-            yield Finding(name, self.ground.relative(record), "second-owner", site.domain)
-        elif not self._public.is_right(site):
-            public = self.ground.paths.public_link(site.domain)
+        if (owner.username, owner.id) != names:
+            self._second.add(names)
+            yield Finding(name, self.ground.relative(record), "second-owner", domain)
+        elif not self._public.is_right(site, [domain]):
+            public = self.ground.paths.public_link(domain)
             if os.path.lexists(public) and not public.is_symlink():
                 self._strange.append((public, "public-wrong"))
             yield Finding(name, self.ground.relative(public), "public-wrong")
@@ -85,7 +91,7 @@ class LinksPart(Part):
         for domain in _listed(self.ground.paths.domains):
             link = self.ground.paths.domain(domain)
             try:
-                self.ground.registry.owner_of(domain)
+                self.ground.registry.holder_of(domain)
             except SiteBroken:
                 continue  # Told where the record is; its domain stays taken.
             except (SiteNotFound, ValueError):
@@ -98,7 +104,7 @@ class LinksPart(Part):
         for domain in self._public.domains():
             link = self.ground.paths.public_link(domain)
             try:
-                self.ground.registry.owner_of(domain)
+                self.ground.registry.holder_of(domain)
             except (SiteBroken, SiteNotFound):
                 if link.is_symlink() and os.readlink(link).startswith("../sites/"):
                     yield Finding(None, self.ground.relative(link), "public-wrong")
@@ -154,7 +160,7 @@ class LinksPart(Part):
         was_public = any(os.path.lexists(self.ground.paths.public_link(domain)) for domain in linked)
         base = {**fields, "domain": linked[0] if linked else "", "index": "index.html", "enabled": was_public}
         readable = self._readable_fields(username, site_id)
-        for name in ("domain", "index", "enabled", "created_at"):
+        for name in [field for field in Site.__struct_fields__ if field not in fields or field == "created_at"]:
             if name in readable and _is_record({**base, "domain": base["domain"] or "a.invalid", name: readable[name]}):
                 base[name] = readable[name]
         encoded = json.dumps(base, ensure_ascii=False, indent=2).encode() + b"\n"
@@ -168,13 +174,27 @@ class LinksPart(Part):
         return fields if isinstance(fields, dict) else {}
 
     def _give_a_domain(self, work: Work, username: str, site_id: str) -> None:
-        """A domain that nobody can have, in place of the one that is another site's; the first keeps it."""
+        """A domain that nobody can have, in place of one that is another site's; the first keeps it."""
         site = self.ground.registry.get(username, site_id)
-        self.ground.quarantine.copy(self.ground.paths.record(username, site_id), f"second-owner of {site.domain}")
+        lost = [domain for domain in site.domains if not self._has(site, domain)]
+        self.ground.quarantine.copy(self.ground.paths.record(username, site_id), f"second-owner of {', '.join(lost)}")
         spare = f"{hashlib.sha256(f'{username}/{site_id}'.encode()).hexdigest()[:16]}.invalid"
-        changed = msgspec.structs.replace(site, domain=spare, updated_at=timestamp(self.ground.now))
+        changed = msgspec.structs.replace(
+            site,
+            domain=spare if site.domain in lost else site.domain,
+            aliases=tuple(alias for alias in site.aliases if alias not in lost),
+            updated_at=timestamp(self.ground.now),
+        )
         encoded = msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n"
         self.ground.registry.restore(work, username, site_id, encoded)
+
+    def _has(self, site: Site, domain: str) -> bool:
+        """Is a domain the site's, or nobody's?"""
+        try:
+            owner = self.ground.registry.holder_of(domain)
+        except (SiteNotFound, SiteBroken):
+            return True
+        return (owner.username, owner.id) == (site.username, site.id)
 
 
 def _is_record(fields: dict[str, object]) -> bool:

@@ -3,8 +3,10 @@
 from flask import Blueprint, Response, request
 
 from pages import model
-from pages.errors import DomainTaken, Forbidden
+from pages.errors import Forbidden
+from pages.hosts import covers
 from pages.model import now
+from pages.site_fields import DEFAULT_USERNAME, changed_site_fields, new_site_fields
 from pages.web.context import config, services, user
 from pages.web.replies import success
 from pages.web.requests import json_object
@@ -18,9 +20,9 @@ def require_own(username: str) -> None:
         raise Forbidden()
 
 
-def _reserved_domains() -> tuple[str, ...]:
+def _is_reserved(domain: str) -> bool:
     """Not for tenants: a page on an admin host has the same origin as the Admin API."""
-    return () if user().is_admin else config().admin_hosts
+    return not user().is_admin and any(covers(domain, host) for host in config().admin_hosts)
 
 
 @blueprint.get("", provide_automatic_options=False)
@@ -39,10 +41,10 @@ def list_sites() -> Response:
 
 @blueprint.post("", provide_automatic_options=False)
 def create_site() -> Response:
-    default_username = model.DEFAULT_USERNAME if user().is_admin else user().name
-    fields = model.new_site_fields(json_object(), default_username)
+    default_username = DEFAULT_USERNAME if user().is_admin else user().name
+    fields = new_site_fields(json_object(), default_username)
     require_own(fields["username"])
-    site = services().publisher.create(fields, now(), reserved=_reserved_domains())
+    site = services().publisher.create(fields, now(), _is_reserved)
     response = success(site, "站点创建成功", 201)
     response.headers["Location"] = f"/_api/sites/{site.username}/{site.id}"
     return response
@@ -56,12 +58,9 @@ def show_site(username: str, site_id: str) -> Response:
 
 @blueprint.put("/<username>/<site_id>", provide_automatic_options=False)
 def update_site(username: str, site_id: str) -> Response:
-    changes = model.changed_site_fields(json_object())
+    changes = changed_site_fields(json_object())
     require_own(username)
-    before = services().registry.get(username, site_id)
-    if changes.get("domain", before.domain) != before.domain and changes["domain"] in _reserved_domains():
-        raise DomainTaken()
-    site = services().publisher.update(username, site_id, changes, now())
+    site = services().publisher.update(username, site_id, changes, now(), _is_reserved)
     return success(site, "站点更新成功")
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 NOT_SERVED = "what is served is not what the current archive holds"
 _CHECKPOINT = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
-_RECORD_FIELDS = {"id", "username", "domain", "index", "enabled", "created_at", "updated_at"}
+_RECORD_FIELDS = ["id", "username", "domain", "index", "enabled", "created_at", "updated_at"]
 
 
 def violations(data: Path) -> list[str]:
@@ -58,22 +58,36 @@ def _records_violations(data: Path) -> list[str]:
         return [f"I1 a record does not parse: {error}"]
     wrong = []
     for site, record in records.items():
-        if set(record) != _RECORD_FIELDS or f"{record['username']}/{record['id']}" != site:
+        if list(record)[:7] != _RECORD_FIELDS or f"{record['username']}/{record['id']}" != site:
             wrong.append(f"I1 the record of {site} says {record}")
-    domains = [record["domain"] for record in records.values()]
+    domains = [domain for record in records.values() for domain in _domains(record)]
     if len(set(domains)) != len(domains):
         wrong.append(f"I1 a domain has two owners: {domains}")
-    expected = {record["domain"]: f"../registry/{site}.json" for site, record in records.items()}
+    expected = {
+        domain: f"../registry/{site}.json" for site, record in records.items() for domain in _domains(record)
+    }
     if links_in(data / "domains") != expected:
         wrong.append(f"I1 the domains' links are {links_in(data / 'domains')}, not {expected}")
-    public = {r["domain"]: f"../sites/{site}" for site, r in records.items() if _is_public(r)}
+    public = {
+        domain: f"../sites/{site}" for site, record in records.items() for domain in _public_domains(data, site, record)
+    }
     if links_in(data / "public") != public:
         wrong.append(f"I1 nginx's links are {links_in(data / 'public')}, not {public}")
     return wrong
 
 
-def _is_public(record: dict[str, Any]) -> bool:
-    return bool(record["enabled"]) and record["index"] == "index.html"
+def _domains(record: dict[str, Any]) -> list[str]:
+    return [record["domain"], *record.get("aliases", [])]
+
+
+def _public_domains(data: Path, site: str, record: dict[str, Any]) -> list[str]:
+    """What nginx may serve of a site by itself."""
+    root = data / "sites" / site
+    plain = record["enabled"] and record["index"] == "index.html" and not record.get("spa")
+    if not plain or any((root / name).exists() for name in ("_redirects", "_headers")):
+        return []
+    served = _domains(record) if record.get("alias_mode") == "serve" else [record["domain"]]
+    return [domain for domain in served if not domain.startswith("*")]
 
 
 def links_in(folder: Path) -> dict[str, str]:
@@ -256,7 +270,7 @@ def seen(data: Path) -> dict[str, dict[str, str] | None]:
             record = json.loads((data / "domains" / target).read_bytes())
         except OSError:
             continue
-        if record["domain"] == domain and record["enabled"]:
+        if domain in _domains(record) and record["enabled"]:
             root = data / "sites" / record["username"] / record["id"]
             found[domain] = _texts(root.resolve()) if root.is_dir() else None
     return found
@@ -272,7 +286,7 @@ def nginx_violations(data: Path) -> list[str]:
         except OSError:
             wrong.append(f"I11 nginx serves {domain} from {target}, which no record names")
             continue
-        if record["domain"] != domain or not _is_public(record):
+        if domain not in _public_domains(data, site, record):
             wrong.append(f"I11 nginx serves {domain} from {target}, against its record")
     return wrong
 

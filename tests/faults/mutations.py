@@ -108,7 +108,7 @@ _READY, _ADD = "            self._settler.make_ready(work, site)\n", "          
 _REMOVE = "            self._registry.remove(work, username, site_id)\n"
 _CLEAR = "            self._settler.clear_away(work, username, site_id)\n"
 _RECORD = "            work.move(record, self._paths.record(username, site_id))\n"
-_RELEASE = "            if site.domain != before.domain:\n                self._release(work, before.domain, username, site_id)\n"
+_RELEASE = "            for domain in old:\n                self._release(work, domain, username, site_id)\n"
 
 # Two steps swapped, one forgotten, an error passed over.
 LOGIC = [
@@ -143,8 +143,8 @@ LOGIC = [
     Bug(
         "nginx serves what the record does not allow",
         "registry.py",
-        "if site.domain != before.domain or not is_public(site):",
-        "if False:",
+        "                if domain not in shown:",
+        "                if False:",
         "disable",
         "kill",
     ),

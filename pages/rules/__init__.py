@@ -1,0 +1,3 @@
+"""The rules that come with a site: its ``_redirects`` and its ``_headers``."""
+
+REDIRECTS, HEADERS = "_redirects", "_headers"
