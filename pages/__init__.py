@@ -23,6 +23,7 @@ The layers; a module imports from those below it or beside it, never from above 
     work      space    throttle
     tally
     blocks
+    rules
     archive   packing   files   paths   config   passwords   media_types   plain_pages
     model     hosts     line    gzips
     patience
