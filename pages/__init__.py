@@ -8,22 +8,21 @@ The layers; a module imports from those below it or beside it, never from above 
     wsgi, cli
     app  commands
     web.sites  web.deploys  web.checkpoints  web.status  web.verify  web.maintenance  web.serving
-    web.errors
+    web.errors  web.respond
     web.journal  web.front  web.auth  web.logins  web.requests  web.replies  web.context  web.proxies
-    web.conditions  web.accel  web.whole_file  web.origins
-    web.lookup
+    web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation
     drill
     services  nginx
     recovery  upkeep  verify
     publish   backups   full_backup  full_restore
     settling
-    versions  quotas
+    versions  quotas  resolve
     trees     staging   roots   registry   database  full_tar
-    history   public    precompress
+    history   public    precompress   lookup   site_rules
     work      space    throttle
     tally
     blocks
-    archive   packing   files   paths   config   passwords   media_types   plain_pages   rules
+    archive   packing   files   paths   config   passwords   media_types   hashed_names   plain_pages   rules
     site_fields
     model     hosts     line    gzips
     patience

@@ -60,6 +60,10 @@ class Config:
     threads: int = _setting("server", 8)
     data_dir: Path = _setting("storage", _DATA)
     warm_checkpoints: int = _setting("storage", 3)
+    asset_grace: float = _setting("storage", 604800.0)
+    keep_checkpoints: int = _setting("storage", 0)
+    keep_days: int = _setting("storage", 0)
+    keep_bytes: int = _setting("storage", 0)
     precompress: tuple[str, ...] = _setting("storage", ["gzip"])
     max_upload_bytes: int = _setting("limits", 512 * 1024 * 1024)
     max_unpacked_bytes: int = _setting("limits", 2 * 1024 * 1024 * 1024)
@@ -288,7 +292,7 @@ def _check(config: Config) -> None:
         _require(getattr(config, key) >= 1, key, "must be at least 1")
     for key in _QUOTAS:
         _check_quota(f"{key} (or {env_name(key)})", getattr(config, key))
-    for key in ("min_free_bytes", "min_upload_rate"):
+    for key in ("min_free_bytes", "min_upload_rate", "asset_grace", "keep_checkpoints", "keep_days", "keep_bytes"):
         _require(getattr(config, key) >= 0, key, "must not be negative; 0 turns it off")
     _require(config.warm_checkpoints >= 0, "warm_checkpoints", "must not be negative")
     _require(0 <= config.lock_timeout <= 3600, "lock_timeout", "must be from 0 to 3600 seconds")

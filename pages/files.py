@@ -64,8 +64,11 @@ def sync_file_system(path: Path) -> None:
         os.close(descriptor)
 
 
-def read(path: Path | str) -> bytes:
-    """A regular file's content; ``OSError`` for anything else: a pipe would keep us waiting for ever."""
+def read(path: Path | str, most: int = -1) -> bytes:
+    """A regular file's content, or its first ``most`` bytes; ``OSError`` for anything else.
+
+    A pipe would keep us waiting for ever.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         mode = os.fstat(descriptor).st_mode
@@ -73,7 +76,7 @@ def read(path: Path | str) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "Not a regular file", str(path))
-        return file.read()
+        return file.read(most)
 
 
 def make_folders(path: Path, mode: int = 0o777) -> None:

@@ -6,12 +6,43 @@ from importlib.resources import files as package_files
 
 from werkzeug.utils import get_content_type
 
-from pages import media_types
+from pages import hashed_names, media_types
 from pages.config import Config
 from pages.errors import ConfigError
+from pages.model import ONE_YEAR
 from pages.plain_pages import plain_page
+from pages.resolve import PAGE_DEPTH
+from pages.rules import HEADERS, REDIRECTS
 
 _MIB = 1024 * 1024
+# Of an answer with X-Accel-Redirect nginx keeps these headers, and of the others those that its configuration names.
+CARRIED_BY_ITSELF = ("Content-Type", "Cache-Control", "Content-Disposition", "Expires")
+CARRIED_BY_NAME = (
+    "ETag",
+    "Last-Modified",
+    "X-Content-Type-Options",
+    "Vary",
+    "X-Robots-Tag",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Headers",
+    "Access-Control-Expose-Headers",
+    "Access-Control-Max-Age",
+    "Content-Language",
+    "Content-Security-Policy",
+    "Content-Security-Policy-Report-Only",
+    "Cross-Origin-Embedder-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Cross-Origin-Resource-Policy",
+    "Link",
+    "Permissions-Policy",
+    "Referrer-Policy",
+    "Strict-Transport-Security",
+    "Timing-Allow-Origin",
+    "X-Frame-Options",
+    "X-XSS-Protection",
+)
+PREVIEW_COOKIE = "pages_preview"
 _ATTEMPTS = 8  # At a request that only reads, on connections that break.
 
 
@@ -34,8 +65,15 @@ def nginx_config(config: Config, listen: str) -> str:
         "TYPES": "\n".join(_types()),
         "TEXT": rf"^(?!(?-i:/_api/))(?-i:/\.well-known)?(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
         "SMALL": _endings(lambda kind: kind.startswith(("image/", "font/")) and not media_types.is_compressible(kind)),
+        "PREVIEW_COOKIE": PREVIEW_COOKIE,
+        "HASHED_SECONDS": str(ONE_YEAR),
+        "HASHED": hashed_names.PATTERN,
+        "RULES": f"{REDIRECTS}|{HEADERS}",
+        "MISSES_IN_ORDER": " ".join(f"$pages_miss_{depth}" for depth in range(PAGE_DEPTH, 0, -1)),
+        "MISSES": "\n".join(_misses()),
         "STATIC": "\n".join(_twins(config)),
         "TREES": _trees(config),
+        "CARRIED": "\n".join(_carried()),
         "JSON_NAMES": "|".join(map(re.escape, media_types.by_name())),
         "BODY": f"{-(-config.max_upload_bytes // _MIB) + 1}m",
         "MAX_UPLOAD": str(config.max_upload_bytes),
@@ -76,17 +114,30 @@ def _file_cache(config: Config) -> list[str]:
     ]
 
 
+def _misses() -> list[str]:
+    """Where the page for a miss may be, so many folders down; the path of none is no file's."""
+    return [
+        f'map $uri $pages_miss_{depth} {{\n    default "/.none";\n'
+        f'    "~^(?<pages_at_{depth}>(?:/[^/.][^/]*){{{depth}}})/" "$pages_at_{depth}/404.html";\n}}'
+        for depth in range(PAGE_DEPTH, 0, -1)
+    ]
+
+
+def _carried() -> list[str]:
+    return [f"        add_header {name} $upstream_http_{name.lower().replace('-', '_')};" for name in CARRIED_BY_NAME]
+
+
 def _trees(config: Config) -> str:
     tokens = "|".join(config.precompress)
     if not tokens:
-        return 'default "$host";'
+        return 'default "$pages_host";'
     # "/.none" is a folder that there never is. Where links are followed it must be no site's own folder.
-    default = "$host/../.none" if "br" in config.precompress else "$host"
+    default = "$pages_host/../.none" if "br" in config.precompress else "$pages_host"
     return "\n    ".join(
         (
             f'default "{default}";',
-            rf'"~*^\|.*\b(?:{tokens})" "$host/../.encodings";',
-            rf'"~*^[^|].*\|.*\b(?:{tokens})" "$host/../.none";',
+            rf'"~*^\|.*\b(?:{tokens})" "$pages_host/../.encodings";',
+            rf'"~*^[^|].*\|.*\b(?:{tokens})" "$pages_host/../.none";',
         )
     )
 

@@ -19,8 +19,9 @@ FOLDERS = (
     "ballast",
 )
 
-# What stands in the folder of an unpacked version; no site can have the second for its id.
-TREE, ENCODINGS = "site", ".encodings"
+# What stands in the folder of an unpacked version; no site can have the second for its id. The last is an empty file
+# that tells, by its time, when the version was live for the last time.
+TREE, ENCODINGS, REPLACED = "site", ".encodings", ".replaced"
 
 
 class Paths:

@@ -19,7 +19,9 @@ from pages.publish import Publisher
 from pages.quotas import KINDS, Quotas
 from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
+from pages.resolve import Resolver
 from pages.settling import Settler
+from pages.site_rules import RuleFiles
 from pages.space import Space
 from pages.throttle import Throttle
 from pages.trees import Trees
@@ -41,6 +43,8 @@ class Services:
     registry: Registry
     histories: Histories
     trees: Trees
+    rule_files: RuleFiles
+    resolver: Resolver
     settler: Settler
     publisher: Publisher
     upkeep: Upkeep
@@ -95,6 +99,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     registry = Registry(paths, config.lock_timeout)
     histories = Histories(paths)
     trees = Trees(paths, config.warm_checkpoints)
+    rule_files = RuleFiles()
     limits = Limits(config.max_files, config.max_unpacked_bytes)
     versions = Versions(paths, workshop, registry, histories, trees, Precompressor(config.precompress))
     space = Space(paths, config.min_free_bytes)
@@ -111,6 +116,8 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         registry=registry,
         histories=histories,
         trees=trees,
+        rule_files=rule_files,
+        resolver=Resolver(trees, rule_files, config.asset_grace),
         settler=settler,
         publisher=publisher,
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),

@@ -11,12 +11,14 @@ import logging
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pages import files
 from pages.model import Manifest, Site
-from pages.paths import ENCODINGS, TREE, Paths
+from pages.paths import ENCODINGS, REPLACED, TREE, Paths
 from pages.work import Work
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,16 @@ class Trees:
         if tree.parent.parent != self._paths.versions(site.username, site.id):
             return own_root
         return checkpoint_of(tree) == (current or _NO_CHECKPOINT)
+
+    def replaced(self, site: Site, live: str, seconds: float) -> list[str]:
+        """The trees that were live until at most so long ago, the last one first; ``live`` is the one that is now."""
+        since = time.time_ns() - int(seconds * 1e9)
+        folder = f"{self._paths.trees}/{site.username}/{site.id}"
+        found = []
+        for version in _names_in(folder):
+            with suppress(OSError):  # Never live, or just being dropped.
+                found.append((os.stat(f"{folder}/{version}/{REPLACED}").st_mtime_ns, f"{folder}/{version}/{TREE}"))
+        return [tree for time_ns, tree in sorted(found, reverse=True) if time_ns >= since and tree != live]
 
     def make_initial(self, work: Work, site: Site) -> None:
         """An empty root, for an operator to drop files into before the first deploy."""
@@ -142,6 +154,7 @@ class Trees:
 
     def _drop_old(self, work: Work, site: Site, version: str, before: Path | None) -> None:
         if before is not None:
+            (before.parent / REPLACED).touch()
             os.utime(before.parent)  # Its place in the queue: the first to be replaced are the first to go.
         old = self._by_age(site, version)
         warm = [each for each in old if not each.name.startswith(_NO_CHECKPOINT) or each / TREE == before]
@@ -193,8 +206,12 @@ def checkpoint_of(tree: Path) -> str:
 
 
 def _folders_in(folder: Path) -> list[Path]:
+    return [folder / name for name in _names_in(folder)]
+
+
+def _names_in(folder: Path | str) -> list[str]:
     try:
-        return [folder / name for name in os.listdir(folder)]
+        return os.listdir(folder)
     except FileNotFoundError:
         return []
 

@@ -21,9 +21,9 @@ from flask import Flask
 from helpers import Admin, Reply, Server, assert_failure, basic, tar_of, tree_of, wait_until, zip_of
 
 from pages.history import Histories
+from pages.lookup import File, best_variant
 from pages.model import History, Site
 from pages.web import serving
-from pages.web.lookup import File, best_variant
 
 LARGE = os.environ.get("PAGES_TEST_LARGE") == "1"
 SITE = "/_api/sites/default/blog"

@@ -236,7 +236,7 @@ class Bug:
 
 BUGS = [
     Bug(
-        "folders: GET (/|/docs/|/missing(.css)?|/a.css/)( |$)",
+        "folders: GET (/|/docs/)( |$)",
         "nginx redirects to a folder named as the index or 404.html",
     ),
     Bug("absolute: GET http://blog.localhost(\\?x)?$", "Pages alone takes an absolute URI without a path for a miss"),

@@ -6,20 +6,23 @@ nginx.conf.
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
 from werkzeug.utils import get_content_type
 
+from pages.lookup import File
+from pages.nginx import CARRIED_BY_ITSELF, CARRIED_BY_NAME
 from pages.paths import TREE, Paths
-from pages.web.lookup import File
 
 Environ = dict[str, Any]
+ApplyRules = Callable[[list[tuple[str, str]]], list[tuple[str, str]]]
 
 # Below this the detour costs more than it saves.
 _MIN_BYTES = 64 * 1024
+_CARRIED = frozenset(name.lower() for name in (*CARRIED_BY_ITSELF, *CARRIED_BY_NAME))
 _JUDGED_BY_NGINX_TOO = frozenset(("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE"))
 
 
@@ -34,10 +37,19 @@ class Accelerated:
         return ()
 
 
-def accelerated(sent: Environ, left: Environ, paths: Paths, file: File, etag: str) -> Accelerated | None:
+def accelerated(
+    sent: Environ,
+    left: Environ,
+    paths: Paths,
+    file: File,
+    etag: str,
+    extra: dict[str, str],
+    apply: ApplyRules | None,
+) -> Accelerated | None:
     """An answer that has nginx send the file; None when it has to be sent from here.
 
-    ``sent`` is the request's environ; ``left`` has only the conditions and the range that are to be answered.
+    ``sent`` is the request's environ; ``left`` has only the conditions and the range that are to be answered. ``extra``
+    are headers of this answer, and ``apply`` puts the site's rules on all of them.
     """
     trees = f"{paths.trees}/"
     if (
@@ -53,14 +65,18 @@ def accelerated(sent: Environ, left: Environ, paths: Paths, file: File, etag: st
         return None
     headers = [
         ("Content-Type", get_content_type(file.kind, "utf-8")),
-        ("Content-Length", "0"),  # Of what is sent from here: else nginx does not use the connection again.
-        ("X-Accel-Redirect", f"/.pages/{quote(f'{file.root.removeprefix(trees)}/{file.path}')}"),
         ("ETag", f'"{etag}"'),
         ("Last-Modified", formatdate(int(file.status.st_mtime), usegmt=True)),
-        ("Cache-Control", "no-cache"),
-        ("X-Content-Type-Options", "nosniff"),
+        *extra.items(),
     ]
-    return Accelerated(headers + [("Vary", "Accept-Encoding")] * file.varies)
+    headers = headers if apply is None else apply(headers)
+    if any(name.lower() not in _CARRIED for name, _ in headers):
+        return None
+    own = [
+        ("Content-Length", "0"),  # Of what is sent from here: else nginx does not use the connection again.
+        ("X-Accel-Redirect", f"/.pages/{quote(f'{file.root.removeprefix(trees)}/{file.path}')}"),
+    ]
+    return Accelerated(headers + own)
 
 
 def _came_through_nginx(environ: Environ) -> bool:

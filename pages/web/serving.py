@@ -1,32 +1,28 @@
-"""The catch-all: host, to site, to file (contract 4).
+"""The catch-all: host, to site, to tree (contract 4).
 
-Resolve, then respond: ``lookup`` finds the file, and the answer streams through werkzeug's
-``send_from_directory``. A request stays on the tree that the root named when it came, so a deploy in between
-cannot mix two versions. ``VisitorsFirst`` answers the plain requests of visitors before Flask sees them, and
-the route answers all others, both by ``answer``.
+A request stays on the tree that the root named when it came, so a deploy in between cannot mix two versions.
+``VisitorsFirst`` answers the plain requests of visitors before Flask sees them, and the route answers all others, both
+by ``answer``.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import NotFound, RequestedRangeNotSatisfiable
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import PathConverter
-from werkzeug.utils import send_from_directory
 
 from pages.errors import SiteNotFound
 from pages.hosts import host_of
 from pages.model import Site
+from pages.resolve import Asked
 from pages.services import Services
-from pages.web.accel import accelerated
-from pages.web.conditions import Conditions, is_conditional
 from pages.web.context import services
-from pages.web.lookup import File, Folder, best_variant, file_at, look_up
+from pages.web.navigation import is_navigation
 from pages.web.replies import method_not_allowed_page, not_found_page, page
-from pages.web.whole_file import WholeFile
+from pages.web.respond import respond
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +31,8 @@ blueprint = Blueprint("serving", __name__)
 Environ = dict[str, Any]
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
-_ERROR_PAGE = "404.html"
+# What may stand in a path as it is (RFC 3986, 3.3).
+_PATH_SAFE = "/!$&'()*+,;=:@~"
 
 
 class SitePath(PathConverter):
@@ -87,15 +84,19 @@ def answer(environ: Environ, services: Services) -> Response:
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
         return method_not_allowed_page()
     try:
-        site = services.registry.owner_of(host_of(environ.get("HTTP_HOST", "")))
+        host = host_of(environ.get("HTTP_HOST", ""))
+        site = services.registry.owner_of(host)
     except (SiteNotFound, ValueError):
         return not_found_page()
     if not site.enabled:
         return not_found_page()
+    if host != site.domain and site.alias_mode == "redirect":
+        return _redirect_to_domain(environ, site)
+    asked = Asked(host, environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""), is_navigation(environ))
     before = None
     while (tree := services.trees.served(site)) is not None:
         try:
-            return _from_tree(environ, services, tree, site)
+            return respond(environ, services, site, tree, asked)
         except PermissionError as error:
             log.error("%s cannot be served: %s", error.filename, error.strerror)
             return not_found_page()
@@ -107,73 +108,11 @@ def answer(environ: Environ, services: Services) -> Response:
     return not_found_page()
 
 
-def _from_tree(environ: Environ, services: Services, tree: str, site: Site) -> Response:
-    found = look_up(tree, environ.get("PATH_INFO", ""), site.index)
-    if isinstance(found, Folder):
-        return _redirect_to_folder(found.path, environ.get("QUERY_STRING", ""))
-    if found is not None:
-        return _send(environ, services, best_variant(found, environ), site)
-    missing = file_at(tree, [_ERROR_PAGE])
-    if missing is None:
-        if not os.path.isdir(tree):
-            raise FileNotFoundError(tree)
-        return not_found_page()
-    return _send_error_page(environ, missing)
-
-
-def _redirect_to_folder(path: str, query: str) -> Response:
-    response = page(301, "Moved Permanently")
-    # The path has no empty part, so this never begins with "//", which would name another host.
-    response.headers["Location"] = f"/{quote(path)}/" + (f"?{query}" if query else "")
+def _redirect_to_domain(environ: Environ, site: Site) -> Response:
+    """To the same address on the site's own domain, whatever scheme and port the visitor used."""
+    _, colon, port = environ["HTTP_HOST"].partition(":")
+    path = quote(environ.get("PATH_INFO", "").encode("latin-1"), safe=_PATH_SAFE)
+    query = environ.get("QUERY_STRING", "")
+    response = page(308, "Permanent Redirect")
+    response.headers["Location"] = f"//{site.domain}{colon}{port}/{path[1:]}" + (f"?{query}" if query else "")
     return response
-
-
-def _send(environ: Environ, services: Services, file: File, site: Site) -> Response:
-    etag = f"{file.status.st_mtime_ns:x}-{file.status.st_size:x}"
-    conditions = Conditions(environ, etag, int(file.status.st_mtime), file.status.st_size, site.updated_at)
-    if conditions.failed():
-        return page(412, "Precondition Failed")
-    left = conditions.environ()
-    if services.config.x_accel_redirect and (by_nginx := accelerated(environ, left, services.paths, file, etag)):
-        return by_nginx  # type: ignore[return-value]
-    try:
-        return _stream(file, left, conditional=True, etag=etag)
-    except RequestedRangeNotSatisfiable as error:
-        response = page(416, "Range Not Satisfiable")
-        response.headers["Content-Range"] = f"bytes */{error.length}"
-        return response
-
-
-def _send_error_page(environ: Environ, file: File) -> Response:
-    """The site's own 404 page: whole, whatever conditions the request had on the missing file."""
-    response = _stream(file, environ, conditional=False, etag=False)
-    del response.headers["Last-Modified"]
-    response.headers.pop("Vary", None)
-    response.status_code = 404
-    return response
-
-
-def _stream(file: File, environ: Environ, *, conditional: bool, etag: str | bool) -> Response:
-    whole = conditional and not is_conditional(environ)
-    response = send_from_directory(
-        file.root,
-        file.path,
-        environ,
-        mimetype=file.kind,
-        download_name="-",  # For Content-Disposition, which is taken out again.
-        conditional=conditional and not whole,
-        etag=etag,
-        last_modified=int(file.status.st_mtime),
-        response_class=WholeFile if whole else Response,
-    )
-    headers = response.headers
-    headers.pop("Content-Disposition", None)  # A page is shown, not offered under its own name.
-    headers["X-Content-Type-Options"] = "nosniff"
-    if file.varies:
-        headers["Vary"] = "Accept-Encoding"
-    if file.encoding:
-        headers["Content-Encoding"] = file.encoding
-        headers.pop("Accept-Ranges", None)
-    elif whole:
-        headers["Accept-Ranges"] = "bytes"
-    return response  # type: ignore[return-value]

@@ -35,7 +35,6 @@ class WholeFile:
             ("Content-Type", self._type),
             ("Content-Length", str(self.content_length)),
             ("Last-Modified", formatdate(self.last_modified, usegmt=True)),
-            ("Cache-Control", "no-cache"),
             ("ETag", f'"{self._etag}"'),
         ]
         start_response("200 OK", headers + list(self.headers.items()))

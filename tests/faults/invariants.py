@@ -63,9 +63,7 @@ def _records_violations(data: Path) -> list[str]:
     domains = [domain for record in records.values() for domain in _domains(record)]
     if len(set(domains)) != len(domains):
         wrong.append(f"I1 a domain has two owners: {domains}")
-    expected = {
-        domain: f"../registry/{site}.json" for site, record in records.items() for domain in _domains(record)
-    }
+    expected = {domain: f"../registry/{site}.json" for site, record in records.items() for domain in _domains(record)}
     if links_in(data / "domains") != expected:
         wrong.append(f"I1 the domains' links are {links_in(data / 'domains')}, not {expected}")
     public = {
@@ -302,7 +300,9 @@ def state(data: Path) -> str:
         path = data / "sites-checkpoints" / site / "metadata.json"
         metadata = json.loads(path.read_bytes()) if path.exists() else {"current": None, "checkpoints": []}
         told[site] = {
-            "record": {name: record[name] for name in sorted(_RECORD_FIELDS - {"created_at", "updated_at"})},
+            "record": {
+                name: record[name] for name in sorted({*_RECORD_FIELDS, "aliases"} - {"created_at", "updated_at"})
+            },
             "current": (metadata["current"] or "")[-8:],
             "checkpoints": [[c["id"][-8:], c["source"], c["description"][:3]] for c in metadata["checkpoints"]],
             "served": _texts((data / "sites" / site).resolve()),

@@ -31,24 +31,39 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that was asked for without its slash."""
+    """A folder, by its path without a slash at either end."""
 
     path: str
 
 
-def look_up(tree: str, path_info: str, index: str) -> File | Folder | None:
-    """What a path (as WSGI has it) names below a tree; None for a miss. ``OSError`` if it cannot be told."""
-    parts = _parts(path_info)
-    if parts is None:
+def parts_of(path: str) -> list[str] | None:
+    """A decoded path's parts; the last is empty for a folder. None for what can be no file.
+
+    Dotfiles are none, but for what stands under ``/.well-known/`` (RFC 8615).
+    """
+    parts: list[str] = path.removeprefix("/").split("/")
+    if "\0" in path or "" in parts[:-1]:
         return None
-    if parts[-1] == "":
-        return file_at(tree, [*parts[:-1], index])
-    return _file_or_folder_at(tree, parts)
+    if "/." in path or path.startswith("."):
+        visible = parts[1:] if parts[0] == _WELL_KNOWN and len(parts) > 1 else parts
+        if any(part.startswith(".") for part in visible):
+            return None
+    return parts
+
+
+def decoded(path_info: str) -> str | None:
+    """A request's path, as WSGI has it, as text; None when it is not UTF-8."""
+    if path_info.isascii():
+        return path_info
+    try:
+        return path_info.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 def file_at(tree: str, parts: list[str]) -> File | None:
-    """The regular file at ``parts`` below a tree; None for anything else."""
-    found = _file_or_folder_at(tree, parts)
+    """The regular file at ``parts`` below a tree; None for anything else. ``OSError`` if it cannot be told."""
+    found = file_or_folder_at(tree, parts)
     return found if isinstance(found, File) else None
 
 
@@ -85,27 +100,8 @@ def _is_zero(weight: str) -> bool:
     return weight.startswith("q=0") and not weight.removeprefix("q=0").strip(".0")
 
 
-def _parts(path_info: str) -> list[str] | None:
-    """The path's parts, decoded once; the last is empty for a folder. None for what can be no file.
-
-    Dotfiles are none, but for what stands under ``/.well-known/`` (RFC 8615).
-    """
-    try:
-        path = path_info if path_info.isascii() else path_info.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return None
-    parts: list[str] = path.removeprefix("/").split("/")
-    if "\0" in path or "" in parts[:-1]:
-        return None
-    if "/." in path or path.startswith("."):
-        visible = parts[1:] if parts[0] == _WELL_KNOWN and len(parts) > 1 else parts
-        if any(part.startswith(".") for part in visible):
-            return None
-    return parts
-
-
-def _file_or_folder_at(tree: str, parts: list[str]) -> File | Folder | None:
-    """The regular file or the folder at ``parts``, no link followed on the way; else None."""
+def file_or_folder_at(tree: str, parts: list[str]) -> File | Folder | None:
+    """The regular file or the folder at ``parts``, no link followed on the way; else None. ``OSError`` as above."""
     at = tree
     last = len(parts) - 1
     for position, part in enumerate(parts):
