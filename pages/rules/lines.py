@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_LINE_CHARACTERS = 2000
-# Twice as many as a file may have rules, and as many more as somebody may get wrong.
-MAX_LINES = 5000
+# As many as a file may have rules, and half as many more that somebody got wrong.
+MAX_LINES = 3000
 MAX_TOLD = 100
 _SHOWN = 60
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
