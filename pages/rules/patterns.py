@@ -50,7 +50,7 @@ class Pattern:
             if isinstance(part, Hole):
                 break
             begun += part
-        return without_slash(begun)
+        return without_slash(begun) if self.names else begun
 
     def match(self, host: str, path: str) -> dict[str, str] | None:
         """What the holes stand for in this host and path; None when they don't match."""
