@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pages.rules.header_line import Operation, parse_operation
 from pages.rules.lines import BadLine, Ignored, Ignoring, meaningful_lines
 from pages.rules.patterns import Pattern, parse_pattern
-from pages.rules.templates import fill, in_header
+from pages.rules.templates import Template, fill, holes, in_header
 
 HEADERS = "_headers"
 MAX_BLOCKS, MAX_OPERATIONS = 100, 50
@@ -129,19 +129,18 @@ class _Changes:
 
     def take(self, operations: Iterable[Operation], values: Mapping[str, str]) -> None:
         """One block's operations, removals first."""
-        encoded = {name: in_header(value) for name, value in values.items()}
         for operation in operations:
             if operation.value is None:
                 self._removed.add(operation.key)
                 self._set.pop(operation.key, None)
         for operation in operations:
-            if operation.value is not None:
-                self._add(operation, fill(operation.value, encoded, self._left))
+            if operation.value is not None and self._left > 0:
+                self._add(operation, _filled(operation.value, values, self._left))
 
     def _add(self, operation: Operation, value: str | None) -> None:
         self._left -= len(operation.name) + len(": \r\n") + len(value or "")
         if value is None or self._left < 0:
-            self._left = -1
+            self._left = 0
             return
         self._set.setdefault(operation.key, (operation.name, []))[1].append(value)
 
@@ -154,6 +153,15 @@ class _Changes:
         gone = self._removed | self._set.keys()
         kept = [(name, value) for name, value in headers if name.lower() not in gone]
         return kept + [(name, ", ".join(values)) for name, values in self._set.values()]
+
+
+def _filled(parts: Template, values: Mapping[str, str], most: int) -> str | None:
+    used: dict[str, str] = {}
+    for name in set(holes(parts)):
+        if (value := in_header(values[name], most)) is None:
+            return None
+        used[name] = value
+    return fill(parts, used, most)
 
 
 def _members(values: Iterable[str]) -> list[str]:

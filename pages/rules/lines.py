@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_LINE_CHARACTERS = 2000
-# Twice as many as a file may have rules, and as many more as somebody may get wrong.
-MAX_LINES = 5000
+# Reading on would only be work: a file may have 2,100 rules.
+MAX_IGNORED = 1000
 MAX_TOLD = 100
 _SHOWN = 60
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
@@ -43,10 +43,15 @@ class Ignoring:
         self._first_more = 0
         self._end: Ignored | None = None
 
+    @property
+    def count(self) -> int:
+        """How many lines are ignored so far."""
+        return len(self._told) + self._more
+
     def add(self, line: int, reason: object, text: str = "") -> None:
         """Tell of one line, unless a hundred were told already: then it is only counted."""
         if len(self._told) < MAX_TOLD:
-            self._told.append(Ignored(self._file, line, str(reason), text[:_SHOWN]))
+            self._told.append(Ignored(self._file, line, str(reason), text[: _SHOWN + 1]))
             return
         self._more += 1
         self._first_more = self._first_more or line
@@ -68,18 +73,16 @@ def meaningful_lines(data: bytes, ignoring: Ignoring) -> Iterator[tuple[int, str
     """The number and the stripped text of each line that is neither empty nor a comment.
 
     A line that is too long, not UTF-8 or holds a control character goes to ``ignoring``, and so does
-    the end of a file that is over ``MAX_FILE_BYTES`` or has more than ``MAX_LINES`` such lines.
+    the end of a file that is over ``MAX_FILE_BYTES``, or has ``MAX_IGNORED`` lines that are ignored.
     """
     data, is_cut = _within_limit(data.removeprefix(codecs.BOM_UTF8))
     lines = data.split(b"\n")
-    left = MAX_LINES
     for number, line in enumerate(lines, 1):
         stripped = line.strip(_BLANKS)
         if not stripped or stripped.startswith(b"#"):
             continue
-        left -= 1
-        if left < 0:
-            ignoring.end(number, f"有内容的行超过 {MAX_LINES} 行，自此行起未读取")
+        if ignoring.count >= MAX_IGNORED:
+            ignoring.end(number, f"已有 {MAX_IGNORED} 行被忽略，自此行起未读取")
             return
         if text := _text(number, stripped, ignoring):
             yield number, text

@@ -5,27 +5,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import re2
 
 from pages.hosts import canonical_domain
+from pages.rules.globs import Glob, parse_glob
 from pages.rules.lines import BadLine
 from pages.rules.templates import NAME, Hole, Template, decoded, fill, holes
 
-# Every hole costs RE2 time on each octet of a path, and so much that a hundred in one rule are felt.
 MAX_HOLES = 16
-_MAX_HOST_CHARACTERS = 253
+# Longer ones are only slow to look for.
+MAX_BETWEEN = 100
 _TOKEN = re.compile(r"(\*|:[A-Za-z][A-Za-z0-9_]*)")
 _URL = re.compile(r"https?://([^/]*)(.*)", re.DOTALL | re.IGNORECASE)
 _SPLAT = Hole("splat", crosses=True)
 _LABEL_PIECE = re.compile(r"[a-z0-9-]*")
-
-# RE2 takes time in proportion to the path, whatever the pattern; the memory is what each rule may take for that.
-_OPTIONS = re2.Options()
-_OPTIONS.max_mem = 1024 * 1024
-_OPTIONS.dot_nl = True
-_OPTIONS.log_errors = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,7 @@ class Pattern:
             if isinstance(part, Hole):
                 break
             begun += part
-        return without_slash(begun)
+        return without_slash(begun) if self.names else begun
 
     def match(self, host: str, path: str) -> dict[str, str] | None:
         """What the holes stand for in this host and path; None when they don't match."""
@@ -67,19 +59,29 @@ class Pattern:
             return None
         if not self.names:
             return {} if without_slash(subject) == self.beginning else None
-        found = self._compiled.fullmatch(subject)
-        return found and {name: value or "" for name, value in zip(self.names, found.groups(), strict=True)}
+        found = self._host_values(host)
+        taken = None if found is None else self._path_values(path)
+        return None if taken is None else dict(zip(self.names, (found or []) + taken, strict=True))
 
     def sample(self, values: Mapping[str, str]) -> tuple[str, str]:
         """A host (empty when any will do) and a path that it matches, with these values in its holes."""
         host, path = (fill(parts, values, sys.maxsize) or "" for parts in (self.host or (), self.path))
         return host, path or "/"
 
+    def _host_values(self, host: str) -> list[str] | None:
+        return [] if self.host is None else self._globs[0].match(host)
+
+    def _path_values(self, path: str) -> list[str] | None:
+        if self.path[-1:] != (_SPLAT,):
+            return self._globs[1].match(without_slash(path))
+        found = self._globs[1].match(path)
+        if found is None and isinstance(self.path[-2], str) and self.path[-2].endswith("/"):
+            return self._globs[1].match(path + "/")  # That slash belongs to what may be missing.
+        return found
+
     @cached_property
-    def _compiled(self) -> Any:
-        """Compiled at the first path that begins right: a hundred long patterns take 30 ms."""
-        host = "".join(_expression(part, "[^/.]+", "[^/]*") for part in self.host or ())
-        return re2.compile(host + _path_expression(self.path), _OPTIONS)
+    def _globs(self) -> tuple[Glob, Glob]:
+        return parse_glob(self.host or (), "."), parse_glob(self.path, "/")
 
 
 def parse_pattern(text: str) -> Pattern:
@@ -93,6 +95,7 @@ def parse_pattern(text: str) -> Pattern:
     host = None if untrusted_host is None else _host(untrusted_host)
     pattern = Pattern(host, _without_last_slash(_template(path or "/")))
     _refuse_repeated(pattern.names)
+    _refuse_long_literals(pattern.path)
     return pattern
 
 
@@ -103,7 +106,10 @@ def without_slash(path: str) -> str:
 
 def _template(text: str) -> Template:
     # The stars and names are found first, so that %2A is a literal star.
-    return tuple(_hole(part) or decoded(part) for part in _TOKEN.split(text) if part)
+    parts = _TOKEN.split(text)
+    if len(parts) > 2 * MAX_HOLES + 1:
+        raise BadLine(f"* 和占位符超过 {MAX_HOLES} 个")
+    return tuple(_hole(part) or decoded(part) for part in parts if part)
 
 
 def _hole(part: str) -> Hole | None:
@@ -123,39 +129,31 @@ def _without_last_slash(path: Template) -> Template:
 def _refuse_repeated(names: tuple[str, ...]) -> None:
     if len(set(names)) < len(names):
         raise BadLine("* 只能出现一次（它就是 :splat），同名占位符也只能出现一次")
-    if len(names) > MAX_HOLES:
-        raise BadLine(f"占位符超过 {MAX_HOLES} 个")
+
+
+def _refuse_long_literals(path: Template) -> None:
+    for part in path[1:-1]:
+        if isinstance(part, str) and "/" not in part and len(part) > MAX_BETWEEN:
+            raise BadLine(f"同一段里两个占位符之间的文字超过 {MAX_BETWEEN} 个字符")
+
+
+def host_name(text: str) -> str:
+    """A host name that an author wrote, canonical; ``BadLine`` when it is none."""
+    # No longer one has a valid ASCII form, and the check's time grows with it.
+    if len(text) > (253 if text.isascii() else 128):
+        raise BadLine("主机名过长")
+    try:
+        return canonical_domain(text)
+    except ValueError as error:
+        raise BadLine(f"主机名无效: {error}") from error
 
 
 def _host(text: str) -> Template:
-    """The host of a full URL, canonical; a label with a placeholder in it is ASCII."""
-    parts = _TOKEN.split(text) if len(text) <= _MAX_HOST_CHARACTERS else []
-    try:
-        if len(parts) == 1:
-            return (canonical_domain(text),)
-    except ValueError as error:
-        raise BadLine(f"主机名无效: {error}") from error
+    """The host of a full URL, canonical; one with placeholders in it is ASCII."""
+    parts = _TOKEN.split(text)
+    if len(parts) == 1:
+        return (host_name(text),)
     lowered = [part if _hole(part) else part.lower() for part in parts]
-    if not parts or not all(_hole(part) or all(map(_LABEL_PIECE.fullmatch, part.split("."))) for part in lowered):
+    if not all(_hole(part) or all(map(_LABEL_PIECE.fullmatch, part.split("."))) for part in lowered):
         raise BadLine("主机名无效: 不能含端口，带占位符时只能是 ASCII")
     return tuple(_hole(part) or part for part in lowered if part)
-
-
-def _expression(part: str | Hole, name: str, splat: str) -> str:
-    if isinstance(part, str):
-        return str(re2.escape(part))
-    return f"({splat if part.crosses else name})"
-
-
-def _path_expression(path: Template) -> str:
-    if path and path[-1] == _SPLAT:
-        # The slash before a last star belongs to what may be missing.
-        before = path[-2] if len(path) > 1 else ""
-        if isinstance(before, str) and before.endswith("/"):
-            return _joined((*path[:-2], before[:-1])) + "(?:/(.*))?"
-        return _joined(path)
-    return _joined(path) + "/?"
-
-
-def _joined(path: Template) -> str:
-    return "".join(_expression(part, "[^/]+", ".*") for part in path)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pages.hosts import canonical_domain
 from pages.rules.lines import BadLine
+from pages.rules.patterns import host_name
 from pages.rules.templates import (
     Template,
     decoded,
@@ -53,10 +53,12 @@ class Target:
         A target without a query keeps the one asked for, unless that is over ``MAX_LOCATION``: half a query
         could say something else than the whole. None when ``file_path`` is, or the URL is too long.
         """
+        if self.file_path(values) is None:
+            return None
         path = self._encoded(self.path, values, in_path)
         query = self._query(values, asked_query)
         fragment = self._encoded(self.fragment or (), values, in_query)
-        if path is None or query is None or fragment is None or self.file_path(values) is None:
+        if path is None or query is None or fragment is None:
             return None
         # Browsers take a leading // and /\ for the name of another host.
         url = self.origin + _LEADING_SLASHES.sub("/", path) + (query and "?" + query)
@@ -69,8 +71,12 @@ class Target:
         return query if len(query) <= MAX_LOCATION else ""
 
     @staticmethod
-    def _encoded(parts: Template, values: Mapping[str, str], encode: Callable[[str], str]) -> str | None:
-        used = {name: encode(values[name]) for name in set(holes(parts))}
+    def _encoded(parts: Template, values: Mapping[str, str], encode: Callable[[str, int], str | None]) -> str | None:
+        used: dict[str, str] = {}
+        for name in set(holes(parts)):
+            if (value := encode(values[name], MAX_LOCATION)) is None:
+                return None
+            used[name] = value
         return fill(parts, used, MAX_LOCATION)
 
 
@@ -105,10 +111,7 @@ def _origin(text: str, names: frozenset[str]) -> tuple[str, str]:
     found = _AUTHORITY.fullmatch(authority)
     if found is None or holes(template(authority, names, str)):
         raise BadLine("目标的主机部分只能是主机名和端口，不能含占位符或用户名")
-    try:
-        origin = f"{scheme.lower()}://{canonical_domain(found[1][:300])}{found[2] or ''}"
-    except ValueError as error:
-        raise BadLine(f"目标的主机名无效: {error}") from error
+    origin = f"{scheme.lower()}://{host_name(found[1])}{found[2] or ''}"
     return origin, rest if rest.startswith("/") else "/" + rest
 
 

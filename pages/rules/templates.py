@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from pages.rules.lines import BadLine
@@ -10,7 +11,6 @@ from pages.rules.lines import BadLine
 # A hole is `:name` as Cloudflare spells it: `:8080` and `https:` are none.
 NAME = re.compile(r":([A-Za-z][A-Za-z0-9_]*)")
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,19 @@ class Hole:
 
 Template = tuple[str | Hole, ...]
 
+# More in one target or value is nothing but work.
+MAX_FILLED = 32
+
 
 def template(text: str, names: frozenset[str], literal: Callable[[str], str]) -> Template:
     """``text`` with a hole for each ``:name`` that is among ``names``; ``literal`` is made of the rest.
 
-    Any other ``:name`` is literal text.
+    Any other ``:name`` is literal text. ``BadLine`` when there are more than ``MAX_FILLED`` holes.
     """
-    return tuple(part if isinstance(part, Hole) else literal(part) for part in _split(text, names) if part != "")
+    parts = list(islice(_split(text, names), 2 * MAX_FILLED + 2))
+    if len(parts) > 2 * MAX_FILLED + 1:
+        raise BadLine(f"占位符用了超过 {MAX_FILLED} 次")
+    return tuple(part if isinstance(part, Hole) else literal(part) for part in parts if part != "")
 
 
 def fill(parts: Template, values: Mapping[str, str], most: int) -> str | None:
@@ -55,22 +61,22 @@ def decoded(literal: str) -> str:
 
 def url_literal(text: str) -> str:
     """What an author wrote into a URL, as a header may hold it: escapes stay, all that is unsafe is escaped."""
-    return _encoded(_LONE_PERCENT.sub("%25", text), _LITERAL)
+    return _escaped(_LONE_PERCENT.sub("%25", text).encode(), _LITERAL)
 
 
-def in_path(value: str) -> str:
-    """A request's value as a part of a URL's path; ``/`` stays."""
-    return _encoded(value, _PATH)
+def in_path(value: str, most: int) -> str | None:
+    """A request's value as a part of a URL's path; ``/`` stays. None when it is longer than ``most`` then."""
+    return _bounded(value, _PATH, most)
 
 
-def in_query(value: str) -> str:
+def in_query(value: str, most: int) -> str | None:
     """A request's value as a part of a URL's query or fragment: it cannot end it or begin another parameter."""
-    return _encoded(value, _QUERY)
+    return _bounded(value, _QUERY, most)
 
 
-def in_header(value: str) -> str:
+def in_header(value: str, most: int) -> str | None:
     """A request's value as a part of a header's: none of the characters that mean something there is left."""
-    return _encoded(value, _HEADER)
+    return _bounded(value, _HEADER, most)
 
 
 def raw_query(query: str) -> str:
@@ -81,7 +87,7 @@ def raw_query(query: str) -> str:
         octets = query.encode("latin-1")
     except UnicodeEncodeError:
         octets = query.encode("utf-8", "replace")
-    return "".join(map(_RAW.__getitem__, octets))
+    return _escaped(octets, _RAW)
 
 
 def _split(text: str, names: frozenset[str]) -> Iterator[str | Hole]:
@@ -94,18 +100,27 @@ def _split(text: str, names: frozenset[str]) -> Iterator[str | Hole]:
     yield text[end:]
 
 
-def _table(kept: str) -> list[str]:
-    """For each octet, how it is written when only ``kept`` stands for itself."""
-    return [chr(octet) if chr(octet) in kept else f"%{octet:02X}" for octet in range(256)]
+_PRINTABLE = bytes(range(0x21, 0x7F))
+_LITERAL = _PRINTABLE.translate(None, b'"<>\\^`{|}')
+_RAW = _LITERAL.translate(None, b"#")
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_PATH = _UNRESERVED + b"/!$&()*+,;=:@"
+_QUERY = _UNRESERVED + b"/!$()*,:@"
+_HEADER = _UNRESERVED + b"/"
+_OCTETS = [f"%{octet:02X}" for octet in range(256)]
 
 
-_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
-_RAW = _table("".join(c for c in _PRINTABLE if c not in '"<>\\^`{|}#'))
-_LITERAL = _table("".join(c for c in _PRINTABLE if c not in '"<>\\^`{|}'))
-_PATH = _table(_UNRESERVED + "/!$&()*+,;=:@")
-_QUERY = _table(_UNRESERVED + "/!$()*,:@")
-_HEADER = _table(_UNRESERVED + "/")
+def _bounded(value: str, kept: bytes, most: int) -> str | None:
+    octets = value.encode()
+    escaped = len(octets.translate(None, kept))
+    return _escaped(octets, kept) if len(octets) + 2 * escaped <= most else None
 
 
-def _encoded(text: str, table: list[str]) -> str:
-    return "".join(map(table.__getitem__, text.encode()))
+def _escaped(octets: bytes, kept: bytes) -> str:
+    """The text with each octet escaped that is not among ``kept``."""
+    if not (rest := octets.translate(None, kept)):
+        return octets.decode()
+    table = [*_OCTETS]
+    for octet in set(octets) - set(rest):
+        table[octet] = chr(octet)
+    return "".join(map(table.__getitem__, octets))
