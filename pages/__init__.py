@@ -23,7 +23,7 @@ The layers; a module imports from those below it or beside it, never from above 
     work      space    throttle
     tally
     blocks
-    archive   packing   files   paths   config   passwords   media_types   plain_pages
+    archive   packing   files   paths   config   passwords   media_types   hashed_names   plain_pages
     model     hosts     line    gzips
     patience
     errors
