@@ -35,14 +35,15 @@ def _hex(*lengths: int) -> str:
     return "(?:" + "|".join(f"[0-9a-f]{{{length}}}" for length in lengths) + ")"
 
 
-# "cafe2024" and "1dec2024" are hexadecimal too. After "-" twelve digits end a UUID.
+# "cafe2024" and "1dec2024" are hexadecimal too.
 _NO_DATE = r"(?!(?:[a-f]++|[0-9]++){1,2}+\.|[0-9]*(?:dec|feb)[0-9]*\.)"
-_HEX = _token(_hex(8, 10, 12, 16, 20, 32, 40, 64), _NO_DATE)
-_LONG_HEX = _token(_hex(32, 40, 64), _NO_DATE)
+_HEX = f"(?:{_token(_hex(8, 10, 12), _NO_DATE)}|{_token(_hex(16, 20, 32, 40, 64), _DIGIT, _LOWER)})"
+_LONG_HEX = _token(_hex(32, 40, 64), _DIGIT, _LOWER)
 _BASE32 = _token("[A-Z2-7]{8}", _DIGIT, _UPPER)
 _RARE_BASE32 = _token("[A-Z2-7]{8}", _not_words(3))
 _BASE62 = _token("[A-Za-z0-9]{8}", _DIGIT, _UPPER, _LOWER, _not_words(4))
 _BASE64 = _token("[A-Za-z0-9_-]{8}", _DIGIT, _UPPER, _LOWER, _not_words(3))
+_RARE_BASE64 = _token("[A-Za-z0-9_-]{8}", _DIGIT, _UPPER, _LOWER, _not_words(4))
 
 # Where nothing is but a tool's own output, less is enough: one hash in four has no digit ("DEMWCUrq").
 _NOT_CAMEL_CASE = r"(?!(?:[A-Z]?[a-z_-]++|[0-9_-]++){1,4}+\.|[A-Z_-]++[0-9_-]*+\.)"
@@ -56,14 +57,14 @@ def _below(folders: str) -> str:
 
 _NAMES = (
     # Anywhere: webpack, Parcel, MkDocs Material, Sprockets, gulp-rev; Rollup when it is told its own folders.
-    # What people may have named themselves needs the dot.
+    # What people may have named themselves needs the dot; after "-" twelve digits are the end of a UUID.
     rf"{_STEM}(?:\.|-(?![0-9a-f]{{12}}\.)(?=[0-9a-f]++{_MORE}{_CODE})){_HEX}{_MORE}(?:{_CODE}|{_MEDIA})",
     f"{_STEM}[.-]{_BASE62}{_CODE}",
     # esbuild, and Angular by it.
     f"(?:chunk|main|polyfills|styles|scripts|runtime|vendor|index|worker)-{_BASE32}{_CODE}",
     f"{_STEM}-{_RARE_BASE32}{_CODE}",
     # Vite. VitePress.
-    f"(?<=/assets/){_STEM}[.-]{_BASE64}(?:{_CODE}|{_MEDIA})",
+    f"(?<=/assets/){_STEM}[.-](?:{_BASE64}{_CODE}|{_RARE_BASE64}{_MEDIA})",
     rf"(?:(?<=/assets/)(?:app|style|{_STEM}\.md)|(?<=/assets/chunks/){_STEM})\.{_OF_A_TOOL}{_MORE}{_CODE}",
     # Hugo's resized pictures.
     f"{_STEM}_hu_{_hex(16)}{_MEDIA}",
@@ -83,7 +84,8 @@ _SHAPES = (
     rf"[\s\S]*?/static/{_hex(32)}/{_hex(5)}/{_STEM}{_MEDIA}",
 )
 
-# Of a whole path with its leading slash, for ``re`` and for nginx: both take it to be the same.
+# Of a whole path with its leading slash, with one meaning to ``re`` and to nginx, which has no room for more than
+# 4,095 bytes of it and unquotes "$" and a few backslashes.
 PATTERN: str = f"^(?:{'|'.join(_SHAPES)}){_END}"
 
 _HASHED = re.compile(PATTERN)
