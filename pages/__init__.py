@@ -7,9 +7,11 @@ The layers; a module imports from those below it or beside it, never from above 
 
     wsgi, cli
     app  commands
-    web.sites  web.deploys  web.checkpoints  web.status  web.verify  web.maintenance  web.serving
+    web.sites  web.deploys  web.checkpoints  web.status  web.tls  web.verify  web.maintenance
+    web.serving
     web.errors
-    web.journal  web.front  web.auth  web.logins  web.requests  web.replies  web.context  web.proxies
+    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
+    web.proxies
     web.conditions  web.accel  web.whole_file  web.origins
     web.lookup
     drill
