@@ -16,6 +16,7 @@ The layers; a module imports from those below it or beside it, never from above 
     web.lookup
     drill
     services  nginx
+    nginx_tls
     recovery  upkeep  verify
     publish   backups   full_backup  full_restore
     settling

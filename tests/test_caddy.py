@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from caddy import CADDYFILE, Caddy
 from helpers import Reply, Server, basic, zip_of
+from tls_visits import TlsVisits
 
 from pages.config import Config
 
@@ -25,6 +26,10 @@ class Front:
     server: Server
     caddy: Caddy
 
+    @property
+    def visits(self) -> TlsVisits:
+        return self.caddy.visits
+
     def create(self, site: str, enabled: bool = True) -> str:
         """A new site, deployed; returns its domain."""
         domain = f"{site}.example.com"
@@ -39,7 +44,7 @@ class Front:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent |= {"Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        return self.caddy.request(method, path, data, host=ADMIN, headers=sent, source=OUTSIDE)
+        return self.caddy.visits.request(method, path, data, host=ADMIN, headers=sent, source=OUTSIDE)
 
     def upload(self, archive: bytes, in_chunks: bool) -> Reply:
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="site.zip"\r\n\r\n'
@@ -47,7 +52,7 @@ class Front:
         headers = basic() | {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
         chunks = (body[at : at + 65536] for at in range(0, len(body), 65536))
         path = "/_api/sites/default/blog/deploy"
-        return self.caddy.request("POST", path, chunks if in_chunks else body, host=ADMIN, headers=headers)
+        return self.caddy.visits.request("POST", path, chunks if in_chunks else body, host=ADMIN, headers=headers)
 
 
 def started(folder: Path) -> Front:
@@ -80,30 +85,25 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         front.server.stop()
 
 
-def names(certificate: object) -> object:
-    assert isinstance(certificate, dict)
-    return certificate["subjectAltName"]
-
-
 # --- Who gets a certificate ---------------------------------------------------------------------
 
 
 def test_a_site_gets_a_certificate_for_its_name_and_shows_its_page(front: Front) -> None:
-    assert names(front.caddy.certificate("blog.example.com")) == (("DNS", "blog.example.com"),)
-    reply = front.caddy.request("GET", "/", host="blog.example.com")
+    assert front.visits.names("blog.example.com") == ["blog.example.com"]
+    reply = front.visits.get("blog.example.com")
     assert (reply.status, reply.body) == (200, PAGE)
 
 
 def test_the_api_gets_one_for_the_host_that_it_is_on(front: Front) -> None:
-    assert names(front.caddy.certificate(ADMIN)) == (("DNS", ADMIN),)
+    assert front.visits.names(ADMIN) == [ADMIN]
     assert front.api("GET", "/_api/health", **basic()).json()["data"]["status"] == "healthy"
 
 
 def test_a_site_that_is_made_while_caddy_runs_needs_no_reload(front: Front) -> None:
     with pytest.raises(ssl.SSLError):
-        front.caddy.certificate("later.example.com")
+        front.visits.certificate("later.example.com")
     assert front.create("later") == "later.example.com"
-    assert front.caddy.request("GET", "/", host="later.example.com").body == PAGE
+    assert front.visits.get("later.example.com").body == PAGE
 
 
 @pytest.mark.parametrize(
@@ -111,39 +111,39 @@ def test_a_site_that_is_made_while_caddy_runs_needs_no_reload(front: Front) -> N
 )
 def test_a_name_that_is_no_sites_gets_no_handshake_and_no_certificate(front: Front, domain: str) -> None:
     with pytest.raises(ssl.SSLError):
-        front.caddy.certificate(domain)
+        front.visits.certificate(domain)
     assert domain not in front.caddy.names_on_disk()
 
 
 def test_a_visitor_who_names_no_host_gets_none_either(front: Front) -> None:
     before = front.caddy.names_on_disk()
     with pytest.raises(ssl.SSLError):
-        front.caddy.connect("")
+        front.visits.connect("")
     assert front.caddy.names_on_disk() == before
 
 
 def test_a_disabled_site_gets_none_until_it_is_enabled(front: Front) -> None:
     domain = front.create("closed", enabled=False)
     with pytest.raises(ssl.SSLError):
-        front.caddy.certificate(domain)
+        front.visits.certificate(domain)
     assert domain not in front.caddy.names_on_disk()
     assert front.server.api("PUT", "/_api/sites/default/closed", {"enabled": True}, host=ADMIN).status == 200
-    assert names(front.caddy.certificate(domain)) == (("DNS", domain),)
+    assert front.visits.names(domain) == [domain]
 
 
 def test_while_pages_is_down_no_name_gets_a_certificate_and_those_that_have_one_keep_it(tmp_path: Path) -> None:
     front = started(tmp_path)
     try:
         seen, unseen = front.create("seen"), front.create("unseen")
-        assert names(front.caddy.certificate(seen)) == (("DNS", seen),)
+        assert front.visits.names(seen) == [seen]
         front.server.stop()
         with pytest.raises(ssl.SSLError):
-            front.caddy.certificate(unseen)
+            front.visits.certificate(unseen)
         assert unseen not in front.caddy.names_on_disk()
-        assert names(front.caddy.certificate(seen)) == (("DNS", seen),)
-        assert front.caddy.request("GET", "/", host=seen).status == 502
+        assert front.visits.names(seen) == [seen]
+        assert front.visits.get(seen).status == 502
         front.server.start()
-        assert front.caddy.request("GET", "/", host=unseen).body == PAGE
+        assert front.visits.get(unseen).body == PAGE
     finally:
         front.caddy.stop()
         front.server.stop()
@@ -153,7 +153,7 @@ def test_while_pages_is_down_no_name_gets_a_certificate_and_those_that_have_one_
 
 
 def test_plain_http_is_sent_to_https(front: Front) -> None:
-    reply = front.caddy.plain("/docs/?a=b", "blog.example.com")
+    reply = front.visits.plain("/docs/?a=b", "blog.example.com")
     assert (reply.status, reply.headers["Location"]) == (308, "https://blog.example.com/docs/?a=b")
 
 
