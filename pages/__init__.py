@@ -7,12 +7,15 @@ The layers; a module imports from those below it or beside it, never from above 
 
     wsgi, cli
     app  commands
-    web.sites  web.deploys  web.checkpoints  web.status  web.verify  web.maintenance  web.serving
+    web.sites  web.deploys  web.checkpoints  web.status  web.tls  web.verify  web.maintenance
+    web.serving
     web.errors  web.respond
-    web.journal  web.front  web.auth  web.logins  web.requests  web.replies  web.context  web.proxies
+    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
+    web.proxies
     web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation
     drill
     services  nginx
+    nginx_tls
     recovery  upkeep  verify
     publish   backups   full_backup  full_restore
     settling

@@ -17,6 +17,7 @@ from pages.app import set_up_logging
 from pages.config import Config, as_json, load_config
 from pages.errors import OperationFailed, PagesError
 from pages.nginx import nginx_config
+from pages.nginx_tls import Tls
 from pages.services import build_services
 
 
@@ -66,13 +67,17 @@ def start_up() -> None:
 
 
 @main.command("nginx-config")
-@click.option("--listen", default="80", show_default=True, help="nginx's port, or address and port.")
-def print_nginx_config(listen: str) -> None:
+@click.option("--listen", help="nginx's port, or address and port.  [default: 80; with --certificates 443]")
+@click.option("--certificates", type=click.Path(path_type=Path), help="Serve by TLS with what is in this folder.")
+@click.option("--listen-plain", default="80", show_default=True, help="With --certificates: the port for http.")
+def print_nginx_config(listen: str | None, certificates: Path | None, listen_plain: str) -> None:
     """Print the nginx configuration for this installation.
 
-    It belongs into nginx's http block: write it to /etc/nginx/conf.d/pages.conf.
+    It belongs into nginx's http block: write it to /etc/nginx/conf.d/pages.conf. How certificates come
+    into their folder stands in docs/tls.md.
     """
-    click.echo(nginx_config(load_config(), listen), nl=False)
+    tls = Tls(certificates.absolute(), listen_plain) if certificates else None
+    click.echo(nginx_config(load_config(), listen or ("443" if tls else "80"), tls), nl=False)
 
 
 @main.command("hash-password")

@@ -54,6 +54,7 @@ class Config:
     admin_pass: str = _setting("server", "admin")
     admin_hosts: tuple[str, ...] = _setting("server", [])
     trusted_proxies: tuple[str, ...] = _setting("server", [])
+    tls_ask_from: tuple[str, ...] = _setting("server", [])
     x_accel_redirect: bool = _setting("server", False)
     nginx_file_cache: bool = _setting("server", False)
     workers: int = _setting("server", 2)
@@ -304,7 +305,10 @@ def _check(config: Config) -> None:
     if "br" in config.precompress:
         _require(find_spec("brotli"), "precompress", 'names "br", which needs a package: pip install brotli')
     for proxy in config.trusted_proxies:
-        _require(_is_network(proxy), "trusted_proxies", f"holds {proxy!r}, which is no address or network")
+        is_proxy = proxy == "unix" or _is_network(proxy)
+        _require(is_proxy, "trusted_proxies", f"holds {proxy!r}, which is no address or network")
+    for asker in config.tls_ask_from:
+        _require(_is_network(asker), "tls_ask_from", f"holds {asker!r}, which is no address or network")
     if config.backup_dir.is_relative_to(config.data_dir):
         inside = config.backup_dir.relative_to(config.data_dir).parts
         _require(
@@ -346,8 +350,6 @@ def _is_address(host: str) -> bool:
 
 
 def _is_network(text: str) -> bool:
-    if text == "unix":
-        return True
     try:
         ipaddress.ip_network(text)
     except ValueError:

@@ -29,7 +29,7 @@ def canonical_domain(text: str) -> str:
     labels = domain.split(".")
     if not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError("不是有效的域名（不含端口、下划线、空格或通配符）")
-    if labels[-1].isdigit() and not _is_ipv4(domain):
+    if labels[-1].isdigit() and not is_ipv4(domain):
         raise ValueError("不是有效的 IPv4 地址")  # No browser resolves such a name: WHATWG URL, 3.5.
     return domain
 
@@ -69,7 +69,8 @@ def host_of(netloc: str) -> str:
     return canonical_domain(host)
 
 
-def _is_ipv4(text: str) -> bool:
+def is_ipv4(text: str) -> bool:
+    """Is this the address of a machine, and no name?"""
     try:
         ipaddress.IPv4Address(text)
     except ValueError:

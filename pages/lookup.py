@@ -11,7 +11,7 @@ from pages.paths import ENCODINGS
 from pages.precompress import SUFFIXES
 
 _WELL_KNOWN = ".well-known"
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EINVAL)
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EINVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def file_or_folder_at(tree: str, parts: list[str]) -> File | Folder | None:
         try:
             status = os.lstat(at)
         except OSError as error:
-            if error.errno not in _NOT_THERE:
+            if error.errno not in NOT_THERE:
                 raise
             return None
         if stat.S_ISDIR(status.st_mode):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from importlib.resources import files as package_files
+from pathlib import Path
 
 from werkzeug.utils import get_content_type
 
@@ -10,6 +11,7 @@ from pages import hashed_names, media_types
 from pages.config import Config
 from pages.errors import ConfigError
 from pages.model import ONE_YEAR
+from pages.nginx_tls import Tls, blocks, server_lines
 from pages.plain_pages import plain_page
 from pages.resolve import PAGE_DEPTH
 from pages.rules import HEADERS, REDIRECTS
@@ -46,21 +48,23 @@ PREVIEW_COOKIE = "pages_preview"
 _ATTEMPTS = 8  # At a request that only reads, on connections that break.
 
 
-def nginx_config(config: Config, listen: str) -> str:
+def nginx_config(config: Config, listen: str, tls: Tls | None = None) -> str:
     """All of the configuration, for nginx's ``http`` block. ``listen`` is nginx's address or port.
 
-    Raises ``ConfigError`` for a data folder whose path nginx has no way to write.
+    Raises ``ConfigError`` for a folder whose path nginx has no way to write, and for what is no address.
     """
-    if re.search(r"[\"'$\\\s;{}]", str(config.data_dir)):
-        raise ConfigError(f"data_dir: {config.data_dir} holds a character that nginx cannot have in a path.")
-    if not re.fullmatch(r"[0-9A-Za-z.:\[\]*_-]+", listen):
-        raise ConfigError(f"--listen must be a port or an address and a port, not {listen!r}.")
+    _check_path("data_dir", config.data_dir)
+    _check_address("--listen", listen)
+    if tls:
+        _check_path("--certificates", tls.certificates)
+        _check_address("--listen-plain", tls.plain)
     text = (package_files("pages") / "nginx.conf").read_text(encoding="utf-8")
     upstream = f"server unix:{config.socket}" if config.socket else f"server {_tcp(config)}"
     for name, value in {
         "UPSTREAM": upstream,
         "READS": "\n    ".join([f"{upstream} max_fails=0;"] * _ATTEMPTS),
-        "LISTEN": listen,
+        "LISTEN": server_lines(listen, tls),
+        "TLS": blocks(tls),
         "FILE_CACHE": "\n".join(_file_cache(config)),
         "TYPES": "\n".join(_types()),
         "TEXT": rf"^(?!(?-i:/_api/))(?-i:/\.well-known)?(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
@@ -84,6 +88,16 @@ def nginx_config(config: Config, listen: str) -> str:
     }.items():
         text = text.replace(f"@{name}@", value)
     return text
+
+
+def _check_path(name: str, path: Path) -> None:
+    if re.search(r"[\"'$\\\s;{}]", str(path)):
+        raise ConfigError(f"{name}: {path} holds a character that nginx cannot have in a path.")
+
+
+def _check_address(name: str, address: str) -> None:
+    if not re.fullmatch(r"[0-9A-Za-z.:\[\]*_-]+", address):
+        raise ConfigError(f"{name} must be a port or an address and a port, not {address!r}.")
 
 
 def _tcp(config: Config) -> str:

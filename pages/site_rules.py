@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from cachetools import LRUCache
 
 from pages import files
+from pages.lookup import NOT_THERE
 from pages.rules import HEADERS, MAX_FILE_BYTES, REDIRECTS, Headers, Redirects, parse_headers, parse_redirects
 
 # Together all that is remembered takes some hundred megabytes at most.
@@ -72,7 +73,9 @@ class _Files(Generic[Parsed]):
         path = f"{tree}/{self._name}"
         try:
             status = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in NOT_THERE:
+                raise
             return None
         if not stat.S_ISREG(status.st_mode):
             return None

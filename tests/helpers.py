@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
+import pytest
 from api_document import assert_described
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -154,6 +156,14 @@ def everything_below(folder: Path) -> dict[str, str]:
             else:
                 found[str(path.relative_to(folder))] = "folder"
     return found
+
+
+def program(name: str) -> str:
+    """A program on this machine; without it the test is skipped, but fails where CI promises it."""
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{name} is not installed")
+    return str(found)
 
 
 def free_port() -> int:

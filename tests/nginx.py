@@ -3,7 +3,6 @@
 import http.client
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +10,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-import pytest
-from helpers import PROJECT, free_port, wait_until
+from helpers import PROJECT, free_port, program, wait_until
 
 _MAIN = """
 {modules}
@@ -36,14 +34,6 @@ http {{
 """
 
 
-def nginx_binary() -> str:
-    """nginx on this machine; without one the test is skipped, but fails where CI promises one."""
-    found = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if found is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("nginx is not installed")
-    return str(found)
-
-
 def pages_command(*arguments: str, environment: dict[str, str]) -> str:
     """What the ``pages`` command prints, with these settings."""
     command = [sys.executable, "-m", "pages", *arguments]
@@ -54,16 +44,24 @@ def pages_command(*arguments: str, environment: dict[str, str]) -> str:
 class Nginx:
     """nginx on a free port, with what ``pages nginx-config`` prints for a server's ``environment``.
 
-    ``backend`` is a port that stands in for the server's unix socket; ``modules`` are files to load.
+    ``backend`` is a port that stands in for the server's unix socket; ``modules`` are files to load. With
+    ``certificates`` it listens for TLS on ``port`` and for http on ``plain``.
     """
 
     def __init__(
-        self, folder: Path, environment: dict[str, str], backend: int | None = None, modules: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        backend: int | None = None,
+        modules: tuple[str, ...] = (),
+        certificates: Path | None = None,
     ) -> None:
         self.folder = folder
         self.environment = environment
         self.backend = backend
         self.modules = modules
+        self.certificates = certificates
+        self.plain = 0
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -74,7 +72,7 @@ class Nginx:
         return file.read_text(errors="replace") if file.exists() else ""
 
     def start(self) -> "Nginx":
-        binary = nginx_binary()
+        binary = program("nginx")
         for _ in range(5):  # Somebody may take the port between our finding it free and nginx's binding it.
             self.port = free_port()
             self._write_configuration()
@@ -95,7 +93,11 @@ class Nginx:
             self.process.wait(20)
 
     def _write_configuration(self) -> None:
-        text = pages_command("nginx-config", "--listen", f"127.0.0.1:{self.port}", environment=self.environment)
+        listen = ["--listen", f"127.0.0.1:{self.port}"]
+        if self.certificates:
+            self.plain = free_port()
+            listen += ["--certificates", str(self.certificates), "--listen-plain", f"127.0.0.1:{self.plain}"]
+        text = pages_command("nginx-config", *listen, environment=self.environment)
         if self.backend is not None:
             text, count = re.subn(r"server unix:\S+?sock", f"server 127.0.0.1:{self.backend}", text)
             assert count > 1
@@ -109,7 +111,7 @@ class Nginx:
         return self.process is not None and self.process.poll() is not None
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.plain or self.port, timeout=5)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status > 0

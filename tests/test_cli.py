@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -203,17 +204,18 @@ def test_the_makefile_target_works_beside_the_service(server: Server, target: st
     assert said in done.stdout.lower()
 
 
-def test_systemd_understands_the_weekly_timer(tmp_path: Path) -> None:
+def test_systemd_understands_the_timers(tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed")
-    names = ["pages-verify.service", "pages-verify.timer"]
+    names = ["pages-verify.service", "pages-verify.timer", "pages-certificates.service", "pages-certificates.timer"]
     for name in names:
         text = (PROJECT / "deploy" / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(text.replace("/opt/pages/.venv/bin/pages", str(shutil.which("true"))))
+        text = re.sub("/opt/pages/(?:.venv/bin/pages|deploy/certificates)", str(shutil.which("true")), text)
+        (tmp_path / name).write_text(text)
     command = [program, "verify", "--man=no", *(str(tmp_path / name) for name in names)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert "pages-verify" not in done.stderr, done.stderr
+    assert not any(name in done.stderr for name in names), done.stderr
     assert done.returncode == 0, done.stderr
 
 

@@ -54,6 +54,7 @@ def refusal(make: Callable[[], object]) -> str:
         ("PAGES_ADMIN_HOSTS", "a.com, B.com.,,例子.中国", "admin_hosts", ("a.com", "b.com", "xn--fsqu00a.xn--fiqs8s")),
         ("PAGES_ADMIN_HOSTS", "", "admin_hosts", ()),
         ("PAGES_TRUSTED_PROXIES", "unix,10.0.0.0/8,::1", "trusted_proxies", ("unix", "10.0.0.0/8", "::1")),
+        ("PAGES_TLS_ASK_FROM", "10.0.0.0/8,::1", "tls_ask_from", ("10.0.0.0/8", "::1")),
         ("PAGES_WORKERS", "1", "workers", 1),
         ("PAGES_THREADS", "64", "threads", 64),
         ("PAGES_WARM_CHECKPOINTS", "0", "warm_checkpoints", 0),
@@ -83,7 +84,7 @@ def test_the_environment_goes_before_the_file_and_the_file_before_the_default(ma
     [
         ("port", 1323), ("admin_user", "admin"), ("admin_pass", "admin"), ("environment", "development"),
         ("max_upload_bytes", 512 << 20), ("max_unpacked_bytes", 2 << 30), ("max_files", 100_000), ("admin_hosts", ()),
-        ("trusted_proxies", ()), ("lock_timeout", 30), ("backup_keep", 10), ("database_url", ""),
+        ("trusted_proxies", ()), ("tls_ask_from", ()), ("lock_timeout", 30), ("backup_keep", 10), ("database_url", ""),
     ],
 )  # fmt: skip
 def test_the_contract_names_this_default(make_config: Make, key: str, default: object) -> None:
@@ -156,6 +157,7 @@ def test_tenants_are_tables_with_a_plain_or_hashed_pass(make_config: Make, write
         ("environment", "prod"), ("admin_user", ""), ("admin_user", "a:b"), ("admin_pass", ""),
         ("admin_hosts", "a.com:80"), ("admin_hosts", "http://a.com"), ("admin_hosts", "*.a.com"),
         ("admin_hosts", "a.com b.com"), ("trusted_proxies", "nginx"), ("trusted_proxies", "10.0.0.1/8"),
+        ("tls_ask_from", "caddy"), ("tls_ask_from", "unix"), ("tls_ask_from", "10.0.0.1/8"),
         ("trusted_proxies", "10.0.0.1:80"), ("trusted_proxies", "*"), ("workers", "0"), ("workers", "-2"),
         ("workers", "two"), ("threads", "0"), ("warm_checkpoints", "-1"), ("max_upload_bytes", "0"),
         ("max_upload_bytes", "512M"), ("max_upload_bytes", "1e9"), ("max_unpacked_bytes", "0"), ("max_files", "0"),

@@ -45,7 +45,9 @@ def test_the_makefile_has_the_target(target: str) -> None:
     assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/api.md", "docs/operations.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/api.md", "docs/operations.md", "docs/tls.md", "deploy/README.md", "CHANGELOG.md"]
+)
 def test_links_between_documents_lead_somewhere(name: str) -> None:
     document = (PROJECT / name).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document):

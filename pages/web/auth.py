@@ -14,6 +14,7 @@ from pages.config import Config
 from pages.errors import CrossSiteRequest, Forbidden
 from pages.web.context import config
 from pages.web.logins import basic, user_of_request
+from pages.web.neighbours import asked_by_address, is_neighbour
 from pages.web.origins import asked_host, is_cross_site
 from pages.web.replies import failure, maintenance_failure, not_found_page
 
@@ -23,6 +24,7 @@ _READING = ("GET", "HEAD", "OPTIONS")
 
 _admin_only: set[object] = set()
 _open_to_all: set[object] = set()
+_open_to_neighbours: set[object] = set()
 
 
 def admin_only(view: View) -> View:
@@ -34,6 +36,12 @@ def admin_only(view: View) -> View:
 def open_to_all(view: View) -> View:
     """Mark a view that asks for no credentials."""
     _open_to_all.add(view)
+    return view
+
+
+def open_to_neighbours(view: View) -> View:
+    """Mark a view that asks no neighbour for credentials, nor by which host's name it came (``neighbours``)."""
+    _open_to_neighbours.add(view)
     return view
 
 
@@ -57,10 +65,12 @@ def guard() -> Response | None:
     """Refuse before any view runs; None lets the request through with ``g.user`` set."""
     if is_visitor():
         return None
-    if not _on_admin_host(config()):
-        return not_found_page()
     view = current_app.view_functions.get(request.endpoint or "")
-    if view not in _open_to_all:
+    is_for_neighbour = view in _open_to_neighbours and is_neighbour()
+    if not (_on_admin_host(config()) or (is_for_neighbour and asked_by_address())):
+        return not_found_page()
+    is_open = view in _open_to_all or is_for_neighbour
+    if not is_open:
         g.user = user_of_request()
         if g.user is None:
             return basic.auth_error_callback(401)  # type: ignore[no-any-return]
@@ -68,7 +78,7 @@ def guard() -> Response | None:
         raise CrossSiteRequest()
     if isinstance(request.routing_exception, HTTPException):
         raise request.routing_exception
-    if view in _admin_only and not g.user.is_admin:
+    if view in _admin_only and not is_open and not g.user.is_admin:
         raise Forbidden()
     return None
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -16,18 +17,26 @@ class TrustedProxies:
         self._app = app
         self._proxied = ProxyFix(app, x_for=1, x_proto=1, x_host=1)
         self._unix = "unix" in trusted
-        self._networks = [ipaddress.ip_network(item) for item in trusted if item != "unix"]
+        self._networks = tuple(item for item in trusted if item != "unix")
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         app = self._proxied if self._is_trusted(environ.get("REMOTE_ADDR", "")) else self._app
         return app(environ, start_response)
 
     def _is_trusted(self, peer: str) -> bool:
-        if not peer:
-            return self._unix
-        try:
-            address = ipaddress.ip_address(peer)
-            address = getattr(address, "ipv4_mapped", None) or address  # On a socket for both versions.
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)
+        return is_among(peer, self._networks) if peer else self._unix
+
+
+def is_among(peer: str, networks: tuple[str, ...]) -> bool:
+    """Is a peer's address one of these, or in one of these networks? What is no address is in none."""
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address  # On a socket for both versions.
+    return any(address in network for network in _parsed(networks))
+
+
+@cache
+def _parsed(networks: tuple[str, ...]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    return [ipaddress.ip_network(item) for item in networks]
