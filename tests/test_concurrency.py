@@ -23,7 +23,7 @@ from helpers import Admin, Reply, Server, assert_failure, basic, tar_of, tree_of
 from pages.history import Histories
 from pages.lookup import File, best_variant
 from pages.model import History, Site
-from pages.web import serving
+from pages.web import respond
 
 LARGE = os.environ.get("PAGES_TEST_LARGE") == "1"
 SITE = "/_api/sites/default/blog"
@@ -322,7 +322,7 @@ def test_a_twin_that_is_cleared_away_under_a_request_costs_the_visitor_nothing(
         shutil.rmtree(data / "cache" / "encodings", ignore_errors=True)
         return variant
 
-    monkeypatch.setattr(serving, "best_variant", found_and_gone)
+    monkeypatch.setattr(respond, "best_variant", found_and_gone)
     reply = admin.visit(accept_encoding="gzip")
     assert (reply.status_code, reply.data) == (200, b"<p>compressed</p>" * 1000)
     assert found == ["gzip", None]

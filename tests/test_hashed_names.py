@@ -10,10 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from helpers import Reply, Server, free_port, wait_until
+from helpers import Reply, Server, free_port, program, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
-from nginx import nginx_binary
 
 from pages.hashed_names import PATTERN, is_hashed
 
@@ -305,7 +304,7 @@ class Map:
         self.server = Server(folder, port=free_port())
         file = folder / "nginx.conf"
         file.write_text(_CONFIGURATION.format(folder=folder, port=self.server.port, pattern=PATTERN), encoding="utf-8")
-        command = [nginx_binary(), "-p", str(folder), "-c", str(file), "-e", str(self.log)]
+        command = [program("nginx"), "-p", str(folder), "-c", str(file), "-e", str(self.log)]
         subprocess.run([*command, "-t"], check=True, capture_output=True)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         wait_until(self._answers, "nginx answers")

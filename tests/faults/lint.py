@@ -30,7 +30,8 @@ _DURABLE = re.compile(
 )
 _TREES = re.compile(r"data/trees(?:/[^/]+){0,2}")  # The folders whose names lead to a version.
 _SERVED = re.compile(r"data/(?:trees|cache/encodings)/[^/]+/[^/]+/[^/]+")
-_LOSABLE = r"data/failed-logins|data/ballast(?:/.*)?"  # Counts that may be forgotten, and nothing at all.
+# Counts that may be forgotten, nothing at all, and when a tree was live for the last time.
+_LOSABLE = r"data/failed-logins|data/ballast(?:/.*)?|data/trees/[^/]+/[^/]+/[^/]+/\.replaced"
 _HARMLESS = re.compile(_LOSABLE)
 _DROPPED = re.compile(rf"data/trees/[^/]+/[^/]+/[^/]+|backups/\.unfinished-.*|{_LOSABLE}")
 _NOTE = re.compile(r"data/work/[^/]+(?:/note|/intent)?")
