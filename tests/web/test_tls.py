@@ -154,6 +154,13 @@ def test_nobody_becomes_a_neighbour_by_what_a_trusted_proxy_says(asked: Callable
         assert ask(app, peer=OUTSIDE, X_Forwarded_For=claimed).status_code == 401
 
 
+def test_it_is_the_connection_that_counts_whatever_became_of_the_headers(asked: Callable[..., Flask]) -> None:
+    # As behind ProxyFix, but without the header that it has read.
+    original = {"werkzeug.proxy_fix.orig": {"REMOTE_ADDR": OUTSIDE}, "REMOTE_ADDR": LOOPBACK}
+    reply = asked().test_client().get(f"/_api/tls/allowed?domain={SITE}", environ_overrides=original)
+    assert reply.status_code == 401
+
+
 def test_a_page_of_another_site_cannot_have_a_browser_here_ask(asked: Callable[..., Flask]) -> None:
     assert_failure(ask(asked(), Sec_Fetch_Site="cross-site"), 403, "拒绝跨站请求")
 
