@@ -39,7 +39,7 @@ def canonical_alias(text: str) -> str:
     if not text.startswith("*."):
         return canonical_domain(text)
     parent = canonical_domain(text[2:])
-    if _is_ipv4(parent) or len(parent) > 251:
+    if is_ipv4(parent) or len(parent) > 251:
         raise ValueError("通配符之后必须是域名")
     return f"*.{parent}"
 
