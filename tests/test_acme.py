@@ -154,7 +154,7 @@ def test_a_renewal_is_served_without_a_reload(front: Front) -> None:
 def test_a_wildcard_by_dns_serves_every_site_below_it(front: Front) -> None:
     hooks = ["--manual", "--manual-auth-hook", front.pebble.set_txt, "--deploy-hook", str(SCRIPT)]
     front.certbot("certonly", "--preferred-challenges", "dns", *hooks, "-d", "*.sub.example.com")
-    body = {"id": "deep", "domain": "deep.sub.example.com"}
+    body = {"id": "deep", "domain": "deep.sub.example.com", "aliases": ["*.sub.example.com", "*.other.example.com"]}
     assert front.server.api("POST", "/_api/sites", body).status == 201
     assert front.server.deploy(zip_of({"index.html": PAGE}), site="default/deep").status == 200
     assert front.get_certificates().returncode == 0
