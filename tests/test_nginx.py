@@ -16,16 +16,20 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from click.testing import CliRunner
 from helpers import PROJECT, Reply, Server, basic, wait_until, zip_of
 from nginx import Nginx, Visitors
 
+from pages.cli import main
 from pages.config import Config
 from pages.nginx import nginx_config
+from pages.nginx_tls import Tls
 from pages.plain_pages import plain_page
 
 PAGE = b"<h1>blog</h1>" * 10
 OTHER = b"<h1>other</h1>" * 10
 CONFIGURATION = nginx_config(Config(), "80")
+WITH_TLS = nginx_config(Config(), "443", Tls(Path("/var/lib/pages-tls"), "80"))
 
 
 @dataclass
@@ -609,10 +613,11 @@ def test_nginx_waits_longer_for_a_deploy_than_the_deploy_for_its_lock() -> None:
     assert seconds_of("proxy_read_timeout", 'location ~ "^/+_api(?:/|$)" {') > Config().lock_timeout
 
 
-def test_every_directive_says_why() -> None:
+@pytest.mark.parametrize("text", [CONFIGURATION, WITH_TLS], ids=["http", "TLS"])
+def test_every_directive_says_why(text: str) -> None:
     """A comment above it, or above the directives that it stands together with."""
     unexplained = []
-    lines = CONFIGURATION.splitlines()
+    lines = text.splitlines()
     for number, line in enumerate(lines):
         if re.fullmatch(r" +[a-z_]+ .*;", line):
             above = number - 1
@@ -623,10 +628,25 @@ def test_every_directive_says_why() -> None:
     assert unexplained == []
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--certificates", "/var/lib/a b"], "--certificates"),
+        (["--certificates", "/var/lib/$x"], "--certificates"),
+        (["--certificates", "/var/lib/x", "--listen-plain", "80; x"], "--listen-plain"),
+        (["--listen", "80 default_server"], "--listen"),
+    ],
+)
+def test_what_nginx_cannot_write_is_refused_by_its_name(options: list[str], named: str) -> None:
+    done = CliRunner().invoke(main, ["nginx-config", *options])
+    assert done.exit_code == 1
+    assert done.output.startswith(f"Error: {named}")
+
+
 def test_a_missing_nginx_is_skipped_but_fails_where_ci_promises_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("nginx.shutil.which", lambda name, path: None)
+    monkeypatch.setattr("helpers.shutil.which", lambda name, path: None)
     for ci, outcome in (("true", pytest.fail.Exception), ("", pytest.skip.Exception)):
         monkeypatch.setenv("CI", ci)
         with pytest.raises(outcome):

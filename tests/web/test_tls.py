@@ -57,6 +57,15 @@ def test_an_international_domain_may_be_written_either_way(asked: Callable[..., 
     )
 
 
+@pytest.mark.parametrize("name", ["www.example.org", "a.wild.example.org"])
+def test_a_sites_further_domains_and_the_names_in_its_wildcards_may_too(asked: Callable[..., Flask], name: str) -> None:
+    app = asked()
+    Admin(app.test_client()).create("more", "example.org", aliases=["www.example.org", "*.wild.example.org"])
+    assert assert_success(ask(app, name)) == {"domain": name}
+    for other in ("wild.example.org", "*.wild.example.org"):
+        assert_failure(ask(app, other), 404)
+
+
 @pytest.mark.parametrize(
     "name",
     ["other.example.com", "example.com", f"www.{SITE}", "*.example.com", "", " ", "blog_.example.com", f"{SITE}:443",
@@ -152,6 +161,13 @@ def test_nobody_becomes_a_neighbour_by_what_a_trusted_proxy_says(asked: Callable
     app = asked(trusted_proxies=OUTSIDE, tls_ask_from="10.0.0.1")
     for claimed in ("127.0.0.1", "10.0.0.1"):
         assert ask(app, peer=OUTSIDE, X_Forwarded_For=claimed).status_code == 401
+
+
+def test_it_is_the_connection_that_counts_whatever_became_of_the_headers(asked: Callable[..., Flask]) -> None:
+    # As behind ProxyFix, but without the header that it has read.
+    original = {"werkzeug.proxy_fix.orig": {"REMOTE_ADDR": OUTSIDE}, "REMOTE_ADDR": LOOPBACK}
+    reply = asked().test_client().get(f"/_api/tls/allowed?domain={SITE}", environ_overrides=original)
+    assert reply.status_code == 401
 
 
 def test_a_page_of_another_site_cannot_have_a_browser_here_ask(asked: Callable[..., Flask]) -> None:
