@@ -167,4 +167,7 @@ def _filled(parts: Template, values: Mapping[str, str], most: int) -> str | None
 def _members(values: Iterable[str]) -> list[str]:
     """The members of several lists, each once."""
     members = [member.strip() for value in values for member in value.split(",")]
-    return list({member.lower(): member for member in reversed(members) if member}.values())[::-1]
+    found: dict[str, str] = {}
+    for member in filter(None, members):
+        found.setdefault(member.lower(), member)
+    return list(found.values())
