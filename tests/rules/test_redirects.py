@@ -224,12 +224,13 @@ def test_rules_over_the_limits_are_told_of() -> None:
     static = "\n".join(f"/s{i} /t" for i in range(2001))
     dynamic = "\n".join(f"/d{i} a=1 /t" for i in range(101))
     redirects = parse_redirects(f"{static}\n{dynamic}\n".encode())
-    assert (len(redirects.rules), redirects.weight) == (2100, 2100)
+    assert len(redirects.rules) == 2100
     assert [(ignored.line, "超过" in ignored.reason) for ignored in redirects.ignored] == [(2001, True), (2102, True)]
 
 
-def test_an_empty_file_weighs_something() -> None:
-    assert parse_redirects(b"").weight == 1
+def test_rules_weigh_by_their_number_and_their_length() -> None:
+    files = (b"", b"/a /b", b"/a /b\n/c /d", b"/a /" + b"b" * 1900)
+    assert [parse_redirects(data).weight for data in files] == [1, 1, 2, 20]
 
 
 def test_what_is_over_a_megabyte_is_not_read() -> None:
