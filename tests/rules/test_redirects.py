@@ -77,6 +77,7 @@ def reasons(text: str) -> list[str]:
         # Targets as URLs are not, and what is captured is escaped.
         ("/a /%E4%B8%AD中", "/a", (301, "/%E4%B8%AD%E4%B8%AD")),
         ("/a/* /b/:splat", "/a/x y/%/é#", (301, "/b/x%20y/%25/%C3%A9%23")),
+        ("/a/* /b/:splat", "/a/x\r\ny:\t\"'<\\", (301, "/b/x%0D%0Ay:%09%22%27%3C%5C")),
         ("/a/* /b?q=:splat", "/a/x&y=z+/#", (301, "/b?q=x%26y%3Dz%2B/%23")),
         ("/a https://中文.com:80/x", "/a", (301, "https://xn--fiq228c.com:80/x")),
         ("/a HTTPS://X.com", "/a?q", (301, "https://x.com/?q")),
@@ -218,6 +219,7 @@ def test_a_target_that_would_be_too_long_makes_no_match() -> None:
 
 def test_a_query_that_is_too_long_is_not_appended() -> None:
     assert answer("/a /b", "/a?" + "x" * 9000) == (301, "/b")
+    assert answer("/a /b", "/a?" + "\xff" * 3000) == (301, "/b")
 
 
 def test_rules_over_the_limits_are_told_of() -> None:
