@@ -16,8 +16,9 @@ The layers; a module imports from those below it or beside it, never from above 
     drill
     services  nginx
     nginx_tls
-    recovery  upkeep  verify  plans
+    recovery  upkeep  verify  plans  retention  clock
     publish   backups   full_backup  full_restore
+    previews
     settling
     versions  quotas  resolve
     trees     staging   roots   registry   database  full_tar

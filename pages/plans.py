@@ -50,7 +50,6 @@ class Plans:
         site: Site,
         checkpoint_id: str,
         at: datetime,
-        now: datetime,
         *,
         confirm_within: int,
         only_if: history.OnlyIf,

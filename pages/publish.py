@@ -72,6 +72,9 @@ class Terms:
     activate: bool = True
 
 
+_PLAIN = Terms()
+
+
 @dataclass(frozen=True)
 class Trial:
     """What an archive would become: its files and their bytes, and what is different from the current version."""
@@ -174,7 +177,7 @@ class Publisher:
     # --- Versions ---------------------------------------------------------------------------
 
     def deploy(
-        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, terms: Terms = Terms()
+        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, terms: Terms = _PLAIN
     ) -> Published:
         """Publish an uploaded archive (``root`` names one folder of it, or is empty).
 
@@ -262,7 +265,7 @@ class Publisher:
             if not staging.files:
                 raise EmptySite()
             new = _New(staging, archive, "", "manual", description or "手动创建")
-            checkpoint = self._commit(work, site, self._histories.read(site), new, now, Terms())
+            checkpoint = self._commit(work, site, self._histories.read(site), new, now, _PLAIN)
         return Published(checkpoint, warnings)
 
     def checkout(
@@ -291,7 +294,7 @@ class Publisher:
     def switch(
         self, work: Work, site: Site, before: History, checkpoint_id: str, now: datetime, confirm_within: int = 0
     ) -> History:
-        """``checkout`` for who holds the site's lock; ``before`` is what the metadata said, returned is what it says."""
+        """``checkout`` for who holds the site's lock: from what the metadata says ``before`` to what it says then."""
         checkpoint = history.checkpoint_in(before, checkpoint_id)
         tree = self._versions.tree_of(work, site, checkpoint)
         # An operator's own root is replaced after a power cut as well only if that is known.

@@ -13,15 +13,17 @@ from pages.errors import ConfigError, DataUnusable, PagesError
 from pages.full_backup import FullBackups
 from pages.full_restore import FullRestore
 from pages.history import Histories
-from pages.model import now
+from pages.model import Retention, now
 from pages.paths import Paths
 from pages.plans import Plans
 from pages.precompress import Precompressor
+from pages.previews import Previews
 from pages.publish import Publisher
 from pages.quotas import KINDS, Quotas
 from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
 from pages.resolve import Resolver
+from pages.retention import Pruner
 from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.space import Space
@@ -50,6 +52,8 @@ class Services:
     settler: Settler
     publisher: Publisher
     plans: Plans
+    previews: Previews
+    pruner: Pruner
     upkeep: Upkeep
     throttle: Throttle
     quotas: Quotas
@@ -105,6 +109,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     trees = Trees(paths, config.warm_checkpoints)
     rule_files = RuleFiles()
     due = Due(paths)
+    kept = Retention(config.keep_checkpoints, config.keep_days, config.keep_bytes)
     limits = Limits(config.max_files, config.max_unpacked_bytes)
     versions = Versions(paths, workshop, registry, histories, trees, Precompressor(config.precompress))
     space = Space(paths, config.min_free_bytes)
@@ -126,6 +131,8 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         settler=settler,
         publisher=publisher,
         plans=Plans(registry, histories, settler, publisher, due),
+        previews=Previews(registry, histories, settler, trees, versions, config.preview_domain),
+        pruner=Pruner(workshop, histories, publisher, kept),
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
         quotas=quotas,
