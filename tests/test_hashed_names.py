@@ -413,7 +413,7 @@ BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
         ("/assets/index-{}.js", BASE64URL, 8, 0.9),
         ("/assets/page-{}.js", BASE64URL, 8, 0.55),
         ("/assets/app.{}.js", BASE64URL, 8, 0.9),
-        ("/_nuxt/{}.js", BASE64URL, 8, 0.9),
+        ("/_nuxt/{}.js", BASE64URL, 8, 0.85),
         ("/chunk-{}.js", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 8, 0.75),
         ("/_next/static/chunks/{}.js", "0123456789abcdefghijklmnopqrstuvwxyz-_", 13, 0.09),
     ],
