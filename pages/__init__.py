@@ -16,12 +16,13 @@ The layers; a module imports from those below it or beside it, never from above 
     drill
     services  nginx
     nginx_tls
-    recovery  upkeep  verify
+    recovery  upkeep  verify  plans  retention  clock
     publish   backups   full_backup  full_restore
+    previews
     settling
     versions  quotas  resolve
     trees     staging   roots   registry   database  full_tar
-    history   public    precompress   lookup   site_rules
+    history   public    precompress   lookup   site_rules   due
     work      space    throttle
     tally
     blocks

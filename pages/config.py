@@ -53,6 +53,7 @@ class Config:
     admin_user: str = _setting("server", "admin")
     admin_pass: str = _setting("server", "admin")
     admin_hosts: tuple[str, ...] = _setting("server", [])
+    preview_domain: str = _setting("server", "")
     trusted_proxies: tuple[str, ...] = _setting("server", [])
     tls_ask_from: tuple[str, ...] = _setting("server", [])
     x_accel_redirect: bool = _setting("server", False)
@@ -122,7 +123,9 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     values.update(_from_environment(environ))
     for key in ("data_dir", "backup_dir"):
         values[key] = Path(os.path.normpath(path.parent / values.get(key, _SETTINGS[key].default)))
-    values["admin_hosts"] = tuple(map(_canonical_host, values.get("admin_hosts", ())))
+    values["admin_hosts"] = tuple(_canonical_host("admin_hosts", host) for host in values.get("admin_hosts", ()))
+    if values.get("preview_domain"):
+        values["preview_domain"] = _canonical_host("preview_domain", values["preview_domain"])
     config = Config(**values, users=users, user_quotas=quotas)
     _check(config)
     return config
@@ -331,11 +334,11 @@ def _require(condition: object, key: str, sentence: str) -> None:
         raise ConfigError(f"{key} (or {env_name(key)}) {sentence}.")
 
 
-def _canonical_host(host: str) -> str:
+def _canonical_host(key: str, host: str) -> str:
     try:
         return canonical_domain(host)
     except ValueError:
-        raise ConfigError(f"admin_hosts (or PAGES_ADMIN_HOSTS) holds {host!r}, which is no host name.") from None
+        raise ConfigError(f"{key} (or {env_name(key)}) holds {host!r}, which is no host name.") from None
 
 
 def _is_address(host: str) -> bool:

@@ -176,6 +176,56 @@ class CheckpointInUse(PagesError):
     message = "不能删除当前激活的检查点"
 
 
+class CheckpointPinned(PagesError):
+    status = 409
+    message = "检查点已固定，请先取消固定"
+
+
+class CheckpointAwaited(PagesError):
+    """A switch that is waiting for its time, or for no confirmation, needs it."""
+
+    status = 409
+    message = "检查点正等待切换，请先确认或取消"
+
+
+class SiteMovedOn(PagesError):
+    """``If-Match`` names another checkpoint than the current one."""
+
+    status = 412
+
+    def __init__(self, current: str | None) -> None:
+        super().__init__(f"站点已变化，当前检查点为 {current or '无'}")
+
+
+class KeyReused(PagesError):
+    """An ``Idempotency-Key`` that came with another content before."""
+
+    status = 422
+    message = "幂等键已用于其他内容，请更换 Idempotency-Key"
+
+
+class SiteLocked(PagesError):
+    status = 409
+    message = "站点已锁定发布，请先解除锁定"
+
+
+class NothingToConfirm(PagesError):
+    status = 409
+    message = "没有等待确认的切换"
+
+
+class NothingPlanned(PagesError):
+    status = 409
+    message = "没有计划中的切换"
+
+
+class NothingToReturnTo(PagesError):
+    """A checkout with a net needs a checkpoint that was live before."""
+
+    status = 409
+    message = "没有可恢复的上一个检查点"
+
+
 class HistoryBroken(Broken):
     """The site's ``metadata.json`` cannot be read: nothing is changed until it can."""
 

@@ -63,9 +63,9 @@ _NAMES = (
     # esbuild, and Angular by it.
     f"(?:chunk|main|polyfills|styles|scripts|runtime|vendor|index|worker)-{_BASE32}{_CODE}",
     f"{_STEM}-{_RARE_BASE32}{_CODE}",
-    # Vite. VitePress.
+    # Vite, and its entry. VitePress.
     f"(?<=/assets/){_STEM}[.-](?:{_BASE64}{_CODE}|{_RARE_BASE64}{_MEDIA})",
-    rf"(?:(?<=/assets/)(?:app|style|{_STEM}\.md)|(?<=/assets/chunks/){_STEM})\.{_OF_A_TOOL}{_MORE}{_CODE}",
+    rf"(?:(?<=/assets/)(?:index-|(?:app|style|{_STEM}\.md)\.)|(?<=/assets/chunks/){_STEM}\.){_OF_A_TOOL}{_MORE}{_CODE}",
     # Hugo's resized pictures.
     f"{_STEM}_hu_{_hex(16)}{_MEDIA}",
 )

@@ -7,7 +7,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -16,13 +16,24 @@ from pathlib import Path
 import msgspec
 
 from pages import files
-from pages.errors import CheckpointNotFound, HistoryBroken
-from pages.model import Checkpoint, History, Manifest, Site, is_reasonable, timestamp, with_offset
+from pages.errors import CheckpointNotFound, HistoryBroken, SiteMovedOn
+from pages.model import (
+    Checkpoint,
+    Confirmation,
+    History,
+    Manifest,
+    Site,
+    Upload,
+    is_reasonable,
+    timestamp,
+    with_offset,
+)
 from pages.paths import Paths
 from pages.work import Work
 
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 _ID_TIME = "%Y%m%d-%H%M%S"
+_UPLOADS = 100  # So many idempotency keys of a site are remembered.
 _LARGE_MANIFEST_BYTES = 16 * 1024  # About a hundred files.
 
 
@@ -158,6 +169,11 @@ def _check(history: History, site: Site) -> None:
         raise ValueError("a checkpoint's id has not its form")
     if not all(is_reasonable(datetime.strptime(found[:15], _ID_TIME)) for found in ids):
         raise ValueError("a time is out of all reason")
+    ends = [preview.until for preview in history.previews]
+    ends += [history.confirmation.until] if history.confirmation else []
+    ends += [history.plan.at] if history.plan else []
+    if not all(datetime.fromisoformat(end).tzinfo for end in ends):
+        raise ValueError("a time has no offset")
 
 
 def checkpoint_in(history: History, checkpoint_id: str) -> Checkpoint:
@@ -211,24 +227,66 @@ def new_checkpoint_id(time: datetime, digest: str) -> str:
 
 def with_checkpoint(history: History, checkpoint: Checkpoint) -> History:
     """The history after a deploy: the checkpoint is the newest and the current one."""
-    return History(
-        history.site_id,
-        history.username,
-        checkpoint.id,
-        (checkpoint, *history.checkpoints),
-        checkpoint.created_at,
-    )
+    stored = with_stored(history, checkpoint)
+    return msgspec.structs.replace(stored, current=checkpoint.id, confirmation=None)
 
 
-def with_current(history: History, current: str, now: datetime) -> History:
-    """The history after a checkout: nothing but ``current`` and ``updated_at`` changes."""
-    return msgspec.structs.replace(history, current=current, updated_at=_not_before(history, now))
+def with_stored(history: History, checkpoint: Checkpoint) -> History:
+    """The history with one more checkpoint, the newest, that is not live."""
+    checkpoints = (checkpoint, *history.checkpoints)
+    return msgspec.structs.replace(history, checkpoints=checkpoints, updated_at=checkpoint.created_at)
+
+
+def with_upload(history: History, key: str, checkpoint_id: str) -> History:
+    """The history that remembers what an ``Idempotency-Key`` stands for; the oldest are forgotten."""
+    others = [upload for upload in history.uploads if upload.key != key]
+    return msgspec.structs.replace(history, uploads=(Upload(key, checkpoint_id), *others)[:_UPLOADS])
+
+
+def uploaded(history: History, key: str) -> Checkpoint | None:
+    """The checkpoint that an ``Idempotency-Key`` stands for, if there still is one."""
+    known = next((upload.checkpoint for upload in history.uploads if upload.key == key), None)
+    return next((checkpoint for checkpoint in history.checkpoints if checkpoint.id == known), None)
+
+
+def with_current(history: History, current: str, now: datetime, confirmation: Confirmation | None = None) -> History:
+    """The history after a checkout: ``current`` and ``updated_at`` change, and what there is to be confirmed."""
+    updated_at = _not_before(history, now)
+    return msgspec.structs.replace(history, current=current, updated_at=updated_at, confirmation=confirmation)
 
 
 def without_checkpoint(history: History, checkpoint_id: str, now: datetime) -> History:
     """The history after a checkpoint's deletion."""
     rest = tuple(c for c in history.checkpoints if c.id != checkpoint_id)
-    return msgspec.structs.replace(history, checkpoints=rest, updated_at=_not_before(history, now))
+    previews = tuple(preview for preview in history.previews if preview.checkpoint != checkpoint_id)
+    return msgspec.structs.replace(history, checkpoints=rest, previews=previews, updated_at=_not_before(history, now))
+
+
+def with_pin(history: History, checkpoint_id: str, *, pinned: bool) -> History:
+    """The history in which a checkpoint is kept until it is unpinned, or is not any more."""
+    others = tuple(other for other in history.pinned if other != checkpoint_id)
+    return msgspec.structs.replace(history, pinned=(*others, checkpoint_id) if pinned else others)
+
+
+def awaited(history: History) -> set[str]:
+    """The checkpoints that a switch to come needs."""
+    found = set()
+    if history.confirmation is not None:
+        found.add(history.confirmation.back_to)
+    if history.plan is not None:
+        found.add(history.plan.checkpoint)
+    return found
+
+
+# The current checkpoints that ``If-Match`` names, and "*" for any; None for no condition.
+OnlyIf = Collection[str] | None
+
+
+def require_current(history: History, only_if: OnlyIf) -> None:
+    """``SiteMovedOn`` unless the current checkpoint is one of these, or there is one and they hold "*"."""
+    if only_if is None or history.current in only_if or ("*" in only_if and history.current is not None):
+        return
+    raise SiteMovedOn(history.current)
 
 
 def _not_before(history: History, now: datetime) -> str:

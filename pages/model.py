@@ -80,14 +80,53 @@ class Checkpoint(msgspec.Struct, frozen=True):
     description: str
 
 
-class History(msgspec.Struct, frozen=True):
-    """A site's ``metadata.json``: its checkpoints, newest first, and which one is served."""
+class Preview(msgspec.Struct, frozen=True):
+    """A checkpoint that may be looked at until a time."""
+
+    checkpoint: str
+    until: str
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """What an ``Idempotency-Key`` stands for."""
+
+    key: str
+    checkpoint: str
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """A checkout that is undone at a time, unless it is confirmed before."""
+
+    checkpoint: str
+    back_to: str
+    until: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A checkout at a time to come; ``confirm_within`` seconds (0: it needs no confirmation)."""
+
+    checkpoint: str
+    at: str
+    confirm_within: int = 0
+
+
+class History(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A site's ``metadata.json``: its checkpoints, newest first, and which one is served.
+
+    The fields of the seed come first; of the others only those are written that say something.
+    """
 
     site_id: str
     username: str
     current: str | None
     checkpoints: tuple[Checkpoint, ...]
     updated_at: str
+    pinned: tuple[str, ...] = ()
+    preview_key: str = ""
+    previews: tuple[Preview, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    confirmation: Confirmation | None = None
+    plan: Plan | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ FOLDERS = (
     "work",
     "locks",
     "ballast",
+    "due",
 )
 
 # What stands in the folder of an unpacked version; no site can have the second for its id. The last is an empty file
@@ -43,6 +44,7 @@ class Paths:
         self.restart_lock = data_dir / "locks" / "restart"
         self.encodings = data_dir / "cache" / "encodings"
         self.failed_logins = data_dir / "failed-logins"
+        self.due = data_dir / "due"
         self.ballast = data_dir / "ballast"
 
     def record(self, username: str, site_id: str) -> Path:

@@ -7,9 +7,9 @@ site and a work folder that start-up clears; after it, ``Settler`` completes the
 
 import logging
 import os
-from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,18 +17,24 @@ from typing import Any
 
 from pages import files, history
 from pages.archive import Entry, Limits, Plainness, archive_kind, read_archive
+from pages.due import Due
 from pages.errors import (
     BadArchive,
+    CheckpointAwaited,
     CheckpointInUse,
     CheckpointNotFound,
+    CheckpointPinned,
     EmptySite,
     HistoryBroken,
+    KeyReused,
+    NothingToReturnTo,
     SiteBroken,
     SiteBusy,
+    SiteLocked,
     SiteNotFound,
 )
 from pages.history import Histories
-from pages.model import Checkpoint, History, Site, timestamp
+from pages.model import Checkpoint, Confirmation, History, Site, timestamp
 from pages.packing import TarGz
 from pages.paths import Paths
 from pages.quotas import Quotas, within
@@ -36,6 +42,7 @@ from pages.registry import IsReserved, Registry, reserve_none
 from pages.roots import entries_of, mtimes_below
 from pages.settling import CREATE, DELETE, Settler
 from pages.site_fields import fitting
+from pages.site_rules import rule_warnings
 from pages.space import Space
 from pages.staging import Staging, below, keep
 from pages.trees import Trees
@@ -49,9 +56,35 @@ _UPLOAD_BUFFER_BYTES = 256 * 1024  # A zip of small files is read in thousands o
 
 @dataclass(frozen=True)
 class Published:
-    """The checkpoint that is live now, and what its owner should know."""
+    """The checkpoint that was made, or was before by the same request, and what its owner should know."""
 
     checkpoint: Checkpoint
+    warnings: list[str]
+    is_live: bool = True
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a deploy is asked for besides: ``only_if`` a checkpoint is current, once for a ``key``, not to go live."""
+
+    only_if: history.OnlyIf = None
+    key: str = ""
+    activate: bool = True
+
+
+_PLAIN = Terms()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What an archive would become: its files and their bytes, and what is different from the current version."""
+
+    digest: str
+    files: int
+    bytes: int
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
     warnings: list[str]
 
 
@@ -86,6 +119,7 @@ class Publisher:
         limits: Limits,
         quotas: Quotas,
         space: Space,
+        due: Due,
     ) -> None:
         self._paths = paths
         self._workshop = workshop
@@ -97,6 +131,7 @@ class Publisher:
         self._limits = limits
         self._quotas = quotas
         self._space = space
+        self._due = due
 
     # --- Sites ------------------------------------------------------------------------------
 
@@ -126,26 +161,74 @@ class Publisher:
             after = self._after_versions(before, now)
             return self._registry.change(work, username, site_id, fitting(before, changes), after, is_reserved)
 
-    def delete(self, username: str, site_id: str) -> None:
-        """Take a site away with its root, checkpoints and domain: ``SiteNotFound``."""
-        delete = partial(self._delete, username, site_id)
+    def delete(self, username: str, site_id: str, only_if: history.OnlyIf = None) -> None:
+        """Take a site away with its root, checkpoints and domain: ``SiteNotFound``, ``SiteMovedOn``."""
+        delete = partial(self._delete, username, site_id, only_if)
         self._space.for_deleting(delete, again=_unless_gone(delete))
 
-    def _delete(self, username: str, site_id: str) -> None:
+    def _delete(self, username: str, site_id: str, only_if: history.OnlyIf) -> None:
         with self._settler.changing(username, site_id) as work, self._registry.locked():
+            if only_if is not None:
+                history.require_current(self._histories.read(self._registry.get(username, site_id)), only_if)
             work.intend(DELETE, durably=True)
             self._registry.remove(work, username, site_id)
             self._settler.clear_away(work, username, site_id)
 
     # --- Versions ---------------------------------------------------------------------------
 
-    def deploy(self, site: Site, upload: Path, file_name: str, root: str, now: datetime) -> Published:
+    def deploy(
+        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, terms: Terms = _PLAIN
+    ) -> Published:
         """Publish an uploaded archive (``root`` names one folder of it, or is empty).
 
         The upload's bytes must not change afterwards: where they are a plain tar.gz, the checkpoint keeps them.
         The old site goes on being served until the switch, and for good when this raises:
-        ``BadArchive``, ``TooLarge``, ``UnsupportedFormat``, ``SiteNotFound``, ``SiteBusy``.
+        ``BadArchive``, ``TooLarge``, ``UnsupportedFormat``, ``SiteNotFound``, ``SiteBusy``, ``SiteMovedOn``,
+        ``KeyReused``.
         """
+        with (
+            self._staged(site, upload, file_name, root, now) as (new, warnings),
+            self._settler.locked_site(site) as work,
+        ):
+            before = self._histories.read(site)
+            known = history.uploaded(before, terms.key) if terms.key else None
+            if known is not None:
+                if not self._holds(site, known, new):
+                    raise KeyReused()
+                return Published(known, warnings, before.current == known.id)
+            history.require_current(before, terms.only_if)
+            is_locked = self._registry.get(site.username, site.id).locked
+            if is_locked and terms.activate:
+                warnings.append("站点已锁定发布：此版本已保存，未激活")
+            terms = replace(terms, activate=terms.activate and not is_locked)
+            checkpoint = self._commit(work, site, before, new, now, terms)
+        return Published(checkpoint, warnings, terms.activate)
+
+    def rehearse(
+        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, only_if: history.OnlyIf = None
+    ) -> Trial:
+        """Judge an uploaded archive as ``deploy`` would, and store nothing; the same errors."""
+        with self._staged(site, upload, file_name, root, now) as (new, warnings):
+            before = self._histories.read(site)
+            history.require_current(before, only_if)
+            self._quotas.check_checkpoints(site.username, before)
+            manifest = self._histories.manifest(site, before.current)
+            old, files = manifest.files if manifest else {}, new.staging.files
+            return Trial(
+                digest=new.staging.digest(),
+                files=len(files),
+                bytes=sum(size for size, _, _ in files.values()),
+                added=sorted(files.keys() - old.keys()),
+                removed=sorted(old.keys() - files.keys()),
+                changed=sorted(path for path in files.keys() & old.keys() if files[path][:2] != old[path][:2]),
+                warnings=warnings,
+            )
+
+    @contextmanager
+    def _staged(
+        self, site: Site, upload: Path, file_name: str, root: str, now: datetime
+    ) -> Iterator[tuple[_New, list[str]]]:
+        """An uploaded archive as a version in the making, and warnings."""
         kind = archive_kind(file_name)
         plainness = Plainness()
         with (
@@ -160,11 +243,14 @@ class Publisher:
                 staging, archive = self._stage(work, below(entries, root) if root else entries, now)
             if not staging.files:
                 raise BadArchive("压缩包中没有文件", kind)
-            warnings = _index_warnings(site.index, staging.files)
-            with self._settler.locked_site(site) as locked:
-                new = _New(staging, archive, file_name, "deploy", f"部署: {file_name}")
-                checkpoint = self._commit(locked, site, new, now)
-        return Published(checkpoint, warnings)
+            warnings = _index_warnings(site.index, staging.files) + rule_warnings(str(staging.tree))
+            yield _New(staging, archive, file_name, "deploy", f"部署: {file_name}"), warnings
+
+    def _holds(self, site: Site, checkpoint: Checkpoint, new: _New) -> bool:
+        """Has a checkpoint the very content of a version in the making?"""
+        manifest = self._histories.manifest(site, checkpoint.id)
+        digest = new.staging.digest()
+        return digest.startswith(checkpoint.id[-8:]) if manifest is None else manifest.digest == digest
 
     def snapshot(self, site: Site, description: str | None, now: datetime) -> Published:
         """Make a checkpoint of the root as it is now; it becomes the current one.
@@ -179,32 +265,74 @@ class Publisher:
             if not staging.files:
                 raise EmptySite()
             new = _New(staging, archive, "", "manual", description or "手动创建")
-            checkpoint = self._commit(work, site, new, now)
+            checkpoint = self._commit(work, site, self._histories.read(site), new, now, _PLAIN)
         return Published(checkpoint, warnings)
 
-    def checkout(self, site: Site, checkpoint_id: str, now: datetime) -> None:
-        """Serve another checkpoint: ``CheckpointNotFound``, ``CheckpointBroken``."""
+    def checkout(
+        self,
+        site: Site,
+        checkpoint_id: str,
+        now: datetime,
+        only_if: history.OnlyIf = None,
+        confirm_within: int = 0,
+    ) -> History:
+        """Serve another checkpoint; with ``confirm_within`` only for so many seconds, unless it is confirmed.
+
+        ``CheckpointNotFound``, ``CheckpointBroken``, ``SiteMovedOn``, ``SiteLocked``, ``NothingToReturnTo``.
+        """
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
-            checkpoint = history.checkpoint_in(before, checkpoint_id)
-            tree = self._versions.tree_of(work, site, checkpoint)
-            # An operator's own root is replaced after a power cut as well only if that is known.
-            work.intend(checkpoint_id, durably=self._trees.has_own_root(site.username, site.id))
-            link = self._trees.prepare(work, site, tree)
-            self._histories.write(work, history.with_current(before, checkpoint_id, now))
-            self._versions.switch(work, site, link)
+            history.require_current(before, only_if)
+            self.refuse_locked(site)
+            return self.switch(work, site, before, checkpoint_id, now, confirm_within)
 
-    def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
-        """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one."""
-        delete = partial(self._delete_checkpoint, site, checkpoint_id, now)
+    def refuse_locked(self, site: Site) -> None:
+        """``SiteLocked`` for a site where nothing may go live; the caller holds the site's lock."""
+        if self._registry.get(site.username, site.id).locked:
+            raise SiteLocked()
+
+    def switch(
+        self, work: Work, site: Site, before: History, checkpoint_id: str, now: datetime, confirm_within: int = 0
+    ) -> History:
+        """``checkout`` for who holds the site's lock: from what the metadata says ``before`` to what it says then."""
+        checkpoint = history.checkpoint_in(before, checkpoint_id)
+        tree = self._versions.tree_of(work, site, checkpoint)
+        # An operator's own root is replaced after a power cut as well only if that is known.
+        work.intend(checkpoint_id, durably=self._trees.has_own_root(site.username, site.id))
+        link = self._versions.prepare(work, site, tree)
+        net = self._net(site, before, checkpoint_id, now, confirm_within) if confirm_within else None
+        after = history.with_current(before, checkpoint_id, now, net)
+        self._histories.write(work, after)
+        self._versions.switch(work, site, link)
+        return after
+
+    def _net(self, site: Site, before: History, checkpoint_id: str, now: datetime, seconds: int) -> Confirmation:
+        """What undoes a checkout when its time is over."""
+        if before.current in (None, checkpoint_id):
+            raise NothingToReturnTo()
+        until = now + timedelta(seconds=seconds)
+        self._due.add(site, until)
+        return Confirmation(checkpoint_id, str(before.current), timestamp(until, "seconds"))
+
+    def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime, only_if: history.OnlyIf = None) -> None:
+        """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one.
+
+        ``CheckpointPinned``, ``CheckpointAwaited`` by a switch to come, ``SiteMovedOn``.
+        """
+        delete = partial(self._delete_checkpoint, site, checkpoint_id, now, only_if)
         self._space.for_deleting(delete, again=_unless_gone(delete))
 
-    def _delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime) -> None:
+    def _delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime, only_if: history.OnlyIf) -> None:
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
             history.checkpoint_in(before, checkpoint_id)
+            history.require_current(before, only_if)
             if before.current == checkpoint_id:
                 raise CheckpointInUse()
+            if checkpoint_id in before.pinned:
+                raise CheckpointPinned()
+            if checkpoint_id in history.awaited(before):
+                raise CheckpointAwaited()
             work.intend(checkpoint_id, durably=True)
             self._histories.write(work, history.without_checkpoint(before, checkpoint_id, now))
             self._settler.discard_version(work, site, checkpoint_id)
@@ -237,13 +365,14 @@ class Publisher:
                 staging.pack(tar)
         return staging, archive
 
-    def _commit(self, work: Work, site: Site, new: _New, now: datetime) -> Checkpoint:
-        """Make a staged version the site's newest checkpoint, and live."""
-        before = self._histories.read(site)
+    def _commit(self, work: Work, site: Site, before: History, new: _New, now: datetime, terms: Terms) -> Checkpoint:
+        """Make a staged version the site's newest checkpoint, and live unless the terms say otherwise."""
         with self._quotas.room_for(site, before, new.size):
-            return self._put_in_place(work, site, before, new, now)
+            return self._put_in_place(work, site, before, new, now, terms)
 
-    def _put_in_place(self, work: Work, site: Site, before: History, new: _New, now: datetime) -> Checkpoint:
+    def _put_in_place(
+        self, work: Work, site: Site, before: History, new: _New, now: datetime, terms: Terms
+    ) -> Checkpoint:
         time = history.next_time(before, self._after_root(site, before, now), site.updated_at)
         manifest = new.staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
         checkpoint_id = history.new_checkpoint_id(time, manifest.digest)
@@ -260,7 +389,13 @@ class Publisher:
         files.sync_file_system(new.archive)
         self._histories.store(work, site, checkpoint_id, new.archive, manifest)
         tree = self._versions.place(work, site, new.staging.tree, checkpoint_id, twins)
-        link = self._trees.prepare(work, site, tree)
+        if terms.key:
+            before = history.with_upload(before, terms.key, checkpoint_id)
+        if not terms.activate:
+            self._histories.write(work, history.with_stored(before, checkpoint))
+            self._versions.keep(work, site)
+            return checkpoint
+        link = self._versions.prepare(work, site, tree)
         self._histories.write(work, history.with_checkpoint(before, checkpoint))
         self._versions.switch(work, site, link)
         return checkpoint

@@ -8,18 +8,22 @@ from pages import files
 from pages.archive import Limits
 from pages.backups import Backups
 from pages.config import Config
+from pages.due import Due
 from pages.errors import ConfigError, DataUnusable, PagesError
 from pages.full_backup import FullBackups
 from pages.full_restore import FullRestore
 from pages.history import Histories
-from pages.model import now
+from pages.model import Retention, now
 from pages.paths import Paths
+from pages.plans import Plans
 from pages.precompress import Precompressor
+from pages.previews import Previews
 from pages.publish import Publisher
 from pages.quotas import KINDS, Quotas
 from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
 from pages.resolve import Resolver
+from pages.retention import Pruner
 from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.space import Space
@@ -47,6 +51,9 @@ class Services:
     resolver: Resolver
     settler: Settler
     publisher: Publisher
+    plans: Plans
+    previews: Previews
+    pruner: Pruner
     upkeep: Upkeep
     throttle: Throttle
     quotas: Quotas
@@ -77,6 +84,7 @@ class Services:
         for site in self.registry.sites(self.registry.names()):
             try:
                 self.settler.ensure_settled(site)
+                self.plans.note(site)
             except (PagesError, OSError) as error:
                 log.error("Site %s/%s: %s (%s)", site.username, site.id, error, getattr(error, "reason", ""))
         return problems
@@ -100,13 +108,15 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     histories = Histories(paths)
     trees = Trees(paths, config.warm_checkpoints)
     rule_files = RuleFiles()
+    due = Due(paths)
+    kept = Retention(config.keep_checkpoints, config.keep_days, config.keep_bytes)
     limits = Limits(config.max_files, config.max_unpacked_bytes)
     versions = Versions(paths, workshop, registry, histories, trees, Precompressor(config.precompress))
     space = Space(paths, config.min_free_bytes)
     defaults = {kind: getattr(config, kind) for kind in KINDS}
     quotas = Quotas(paths, registry, histories, defaults, config.user_quotas, config.lock_timeout)
     settler = Settler(paths, workshop, registry, histories, trees, versions)
-    publisher = Publisher(paths, workshop, registry, histories, trees, versions, settler, limits, quotas, space)
+    publisher = Publisher(paths, workshop, registry, histories, trees, versions, settler, limits, quotas, space, due)
     backups = Backups(config, paths, registry)
     finish = partial(finish_abandoned, paths, workshop, settler)
     return Services(
@@ -120,6 +130,9 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         resolver=Resolver(trees, rule_files, config.asset_grace),
         settler=settler,
         publisher=publisher,
+        plans=Plans(registry, histories, settler, publisher, due),
+        previews=Previews(registry, histories, settler, trees, versions, config.preview_domain),
+        pruner=Pruner(workshop, histories, publisher, kept),
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
         quotas=quotas,

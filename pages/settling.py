@@ -148,11 +148,10 @@ class Settler:
         """Make true what ``metadata.json`` says; the caller holds the site's lock."""
         known = self._histories.read(site)
         self.make_ready(work, site)
-        self._registry.settle_public(work, site)
         if known.current is not None and not self._trees.is_settled(site, known.current, own_root=own_root):
             try:
                 tree = self._versions.tree_of(work, site, history.checkpoint_in(known, known.current))
-                self._versions.switch(work, site, self._trees.prepare(work, site, tree))
+                self._versions.switch(work, site, self._versions.prepare(work, site, tree))
             except (CheckpointBroken, CheckpointNotFound) as error:
                 log.error(
                     "Site %s/%s: its current checkpoint %s cannot be unpacked (%s). Deploy again, or check out "
@@ -162,6 +161,7 @@ class Settler:
                     known.current,
                     getattr(error, "reason", error),
                 )
+        self._registry.settle_public(work, site)
 
     # --- Clearing away ----------------------------------------------------------------------
 

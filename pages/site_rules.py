@@ -54,10 +54,12 @@ class RuleFiles:
         """A tree's header rules; None when it has no such file. ``OSError`` if it cannot be told."""
         return self._headers.of(tree)
 
-    def warnings(self, tree: str) -> list[str]:
-        """A sentence for each line of a tree's rules that has no effect."""
-        found = (self.redirects(tree), self.headers(tree))
-        return [str(ignored) for rules in found if rules is not None for ignored in rules.ignored]
+
+def rule_warnings(tree: str) -> list[str]:
+    """A sentence for each line of a tree's rules that has no effect."""
+    rules = RuleFiles()
+    found = (rules.redirects(tree), rules.headers(tree))
+    return [str(ignored) for rules in found if rules is not None for ignored in rules.ignored]
 
 
 class _Files(Generic[Parsed]):

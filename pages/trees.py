@@ -124,6 +124,11 @@ class Trees:
             log.warning("The older trees of %s/%s cannot be cleared: %s", site.username, site.id, error)
         return kept
 
+    def tidy(self, work: Work, site: Site) -> None:
+        """Drop the oldest trees, where one was placed that does not go live."""
+        live = self.live(site)
+        self._drop_old(work, site, live.parent.name if live else "", None)
+
     def find(self, site: Site, checkpoint_id: str, is_ready: Callable[[Path], bool]) -> Path | None:
         """A tree of this checkpoint that ``is_ready`` accepts; None when it must be unpacked."""
         trees = [version / TREE for version in self._versions_of(site, checkpoint_id)]

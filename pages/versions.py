@@ -14,11 +14,12 @@ from pathlib import Path
 
 from pages import files
 from pages.archive import read_stored_archive
-from pages.errors import BadArchive, CheckpointBroken
+from pages.errors import BadArchive, CheckpointBroken, SiteBusy
 from pages.history import Histories
 from pages.model import Checkpoint, Manifest, Site
 from pages.paths import Paths
 from pages.precompress import Precompressor
+from pages.public import has_rules
 from pages.registry import Registry
 from pages.staging import Staging
 from pages.trees import Trees, checkpoint_of, is_intact
@@ -73,14 +74,35 @@ class Versions:
             self._put_twins(site, tree, twins)
         return tree
 
+    def keep(self, work: Work, site: Site) -> None:
+        """A tree was placed that does not go live now: others may have to go for it."""
+        self._trees.tidy(work, site)
+
+    def prepare(self, work: Work, site: Site, tree: Path) -> Path:
+        """The link that ``switch`` will put in place: all that it needs room on the disk for.
+
+        Where the tree has rules, nginx has to ask the application from before the switch on.
+        """
+        if has_rules(str(tree)):
+            self._registry.hide_public(work, site)
+        return self._trees.prepare(work, site, tree)
+
     def switch(self, work: Work, site: Site, link: Path) -> None:
         """Serve a prepared tree from now on."""
         before = self._trees.switch(work, site, link)
+        try:
+            self._registry.settle_public(work, site)
+        except SiteBusy:  # The switch is done; until then the application answers.
+            work.afterwards(partial(self._settle_public, site))
         live = self._trees.live(site)
         if before is not None and self._histories.is_large(site, checkpoint_of(before)):
             work.afterwards(partial(self._look_through, site, before))
         if live is not None and not self._twins_of(site, live).exists():
             work.afterwards(partial(self._encode, site, live))
+
+    def _settle_public(self, site: Site) -> None:
+        with self._workshop.work() as work:
+            self._registry.settle_public(work, site)
 
     def _is_ready(self, site: Site, tree: Path) -> bool:
         """Is a tree what its checkpoint says? The files of a large one were looked at when it was replaced.

@@ -153,6 +153,10 @@ class Workshop:
         self._remains: deque[tuple[Path, int]] = deque()  # Folders that could not be removed.
         self._has_left = False  # Is there one that tells of what could be neither finished nor undone?
 
+    def afterwards(self, task: Task) -> None:
+        """Have something done, now or soon, that nobody waits for; its errors only the log hears of."""
+        self._afterwards(partial(_attempt, task))
+
     @contextmanager
     def work(self, note: str = "") -> Iterator[Work]:
         """A locked work folder, removed at the end. ``note`` tells recovery what it was about."""
@@ -174,7 +178,7 @@ class Workshop:
         else:
             self._remove(path, descriptor)
         for task in work.later:
-            self._afterwards(partial(_attempt, task))
+            self.afterwards(task)
 
     def _remove(self, path: Path, descriptor: int) -> None:
         """Remove a work folder, and those that could not be when their time was."""

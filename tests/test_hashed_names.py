@@ -63,6 +63,7 @@ HASHED = {
     "Vite and Rollup: [name]-[hash], eight characters of base64url": [
         "/assets/index-BQ2f8_3K.js",
         "/assets/index-CJ2hS1aB.css",
+        "/assets/index-DUjEoVbu.js",
         "/assets/logo-B1z0IdBH.svg",
         "/app/assets/index-legacy-BQ2f8_3K.js",
         "/js/vendor-B1z0IdBH.js",
@@ -174,6 +175,8 @@ UNHASHED = {
         "/assets/app.settings.js",
         "/_astro/index.settings.js",
         "/assets/app-MyModule.js",
+        "/assets/index-MyModule.js",
+        "/assets/index-README12.js",
         "/assets/app.MyModule.js",
         "/assets/chunks/app.MyModule.js",
         "/_nuxt/MyModule.js",
@@ -406,11 +409,12 @@ BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     [
         ("/assets/js/main.{}.js", "0123456789abcdef", 8, 0.85),
         ("/static/main.{}.js", "0123456789abcdef", 20, 0.99),
-        ("/assets/index-{}.js", BASE64URL, 8, 0.55),
-        ("/assets/app.{}.js", BASE64URL, 8, 0.7),
-        ("/_nuxt/{}.js", BASE64URL, 8, 0.7),
+        ("/assets/index-{}.js", BASE64URL, 8, 0.9),
+        ("/assets/page-{}.js", BASE64URL, 8, 0.55),
+        ("/assets/app.{}.js", BASE64URL, 8, 0.9),
+        ("/_nuxt/{}.js", BASE64URL, 8, 0.85),
         ("/chunk-{}.js", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 8, 0.75),
-        ("/_next/static/chunks/{}.js", "0123456789abcdefghijklmnopqrstuvwxyz-_", 13, 0.05),
+        ("/_next/static/chunks/{}.js", "0123456789abcdefghijklmnopqrstuvwxyz-_", 13, 0.09),
     ],
 )
 def test_most_hashes_of_a_tool_are_recognised(shape: str, alphabet: str, length: int, share: float) -> None:

@@ -49,6 +49,11 @@ class Operation:
     name: str
     value: Template | None
 
+    @property
+    def length(self) -> int:
+        """About as many characters as the line has."""
+        return len(self.name) + sum(len(part) if isinstance(part, str) else 1 for part in self.value or ())
+
 
 def parse_operation(text: str, names: frozenset[str]) -> Operation:
     """What a line in a block does; ``BadLine`` says why it does nothing. Values may use the holes ``names``."""

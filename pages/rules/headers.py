@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pages.rules.header_line import Operation, parse_operation
-from pages.rules.lines import BadLine, Ignored, Ignoring, meaningful_lines
+from pages.rules.lines import CHARACTERS_OF_WEIGHT, BadLine, Ignored, Ignoring, meaningful_lines
 from pages.rules.patterns import Pattern, parse_pattern
 from pages.rules.templates import Template, fill, holes, in_header
 
@@ -37,8 +37,10 @@ class Headers:
 
     @property
     def weight(self) -> int:
-        """Roughly how many operations there are, for a cache's budget: at least 1."""
-        return max(1, sum(len(rule.operations) for rule in self.rules))
+        """Roughly how much memory the blocks take, for a cache's budget: 1 or 2 for a usual header, at least 1."""
+        lengths = [len(rule.text) for rule in self.rules]
+        lengths += [operation.length for rule in self.rules for operation in rule.operations]
+        return max(1, sum(1 + length // CHARACTERS_OF_WEIGHT for length in lengths))
 
     def matching(self, host: str, path: str) -> list[HeaderRule]:
         """The blocks that apply to this canonical host and decoded path, in the order of the file."""
@@ -167,4 +169,7 @@ def _filled(parts: Template, values: Mapping[str, str], most: int) -> str | None
 def _members(values: Iterable[str]) -> list[str]:
     """The members of several lists, each once."""
     members = [member.strip() for value in values for member in value.split(",")]
-    return list({member.lower(): member for member in reversed(members) if member}.values())[::-1]
+    found: dict[str, str] = {}
+    for member in filter(None, members):
+        found.setdefault(member.lower(), member)
+    return list(found.values())

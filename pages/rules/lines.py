@@ -10,6 +10,8 @@ MAX_LINE_CHARACTERS = 2000
 # Reading on would only be work: a file may have 2,100 rules.
 MAX_IGNORED = 1000
 MAX_TOLD = 100
+# So much of a rule weighs as much as one more in a cache.
+CHARACTERS_OF_WEIGHT = 100
 _SHOWN = 60
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _BLANKS = b" \t\r"

@@ -12,6 +12,8 @@ from pages.rules.lines import BadLine
 from pages.rules.templates import NAME, Hole, Template, decoded, fill, holes
 
 MAX_HOLES = 16
+# As many parts between slashes has no site; each is a step when a path is matched.
+MAX_PARTS = 64
 # Longer ones are only slow to look for.
 MAX_BETWEEN = 100
 _TOKEN = re.compile(r"(\*|:[A-Za-z][A-Za-z0-9_]*)")
@@ -95,7 +97,8 @@ def parse_pattern(text: str) -> Pattern:
     host = None if untrusted_host is None else _host(untrusted_host)
     pattern = Pattern(host, _without_last_slash(_template(path or "/")))
     _refuse_repeated(pattern.names)
-    _refuse_long_literals(pattern.path)
+    if pattern.names:
+        _refuse_slow(pattern.path)
     return pattern
 
 
@@ -131,7 +134,10 @@ def _refuse_repeated(names: tuple[str, ...]) -> None:
         raise BadLine("* 只能出现一次（它就是 :splat），同名占位符也只能出现一次")
 
 
-def _refuse_long_literals(path: Template) -> None:
+def _refuse_slow(path: Template) -> None:
+    """``BadLine`` for what would take long to match, and is of no use."""
+    if sum(part.count("/") for part in path if isinstance(part, str)) > MAX_PARTS:
+        raise BadLine(f"带占位符的路径超过 {MAX_PARTS} 段")
     for part in path[1:-1]:
         if isinstance(part, str) and "/" not in part and len(part) > MAX_BETWEEN:
             raise BadLine(f"同一段里两个占位符之间的文字超过 {MAX_BETWEEN} 个字符")

@@ -14,7 +14,7 @@ _REDIRECTING = (301, 302, 303, 307, 308)
 _SERVING = (200, 404, 410)
 _DEFAULT = "301"
 _BLANKS = re.compile(r"[ \t]+")
-_STATUS = re.compile(r"([0-9]+)(!?)")
+_STATUS = re.compile(r"([1-9][0-9]{2})(!?)")
 # Private characters: no author's pattern names them, so what they match, every value matches.
 _SAMPLES = [chr(0xF0000 + number) for number in range(MAX_HOLES)]
 
@@ -110,7 +110,7 @@ def _status(words: list[str]) -> tuple[int, bool]:
     if len(words) > 1:
         raise BadLine("状态码之后有多余的内容")
     found = _STATUS.fullmatch(words[0] if words else _DEFAULT)
-    status = int(found[1][:4]) if found else 0
+    status = int(found[1]) if found else 0
     if found is None or status not in _REDIRECTING + _SERVING:
         raise BadLine("状态码只能是 301、302、303、307、308、200、404、410，可加 !")
     return status, found[2] == "!"

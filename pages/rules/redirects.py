@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from pages.rules.lines import BadLine, Ignored, Ignoring, meaningful_lines
+from pages.rules.lines import CHARACTERS_OF_WEIGHT, BadLine, Ignored, Ignoring, meaningful_lines
 from pages.rules.patterns import without_slash
 from pages.rules.redirect_line import Redirect, parse_redirect
 
@@ -36,8 +36,8 @@ class Redirects:
 
     @property
     def weight(self) -> int:
-        """Roughly how many rules there are, for a cache's budget: at least 1."""
-        return max(1, len(self.rules))
+        """Roughly how much memory the rules take, for a cache's budget: 1 or 2 for a usual one, at least 1."""
+        return max(1, sum(1 + len(rule.text) // CHARACTERS_OF_WEIGHT for rule in self.rules))
 
     def match(self, host: str, path: str, query: str) -> Match | None:
         """The answer of the first rule that matches; None when none does.

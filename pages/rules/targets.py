@@ -23,6 +23,7 @@ MAX_LOCATION = 8192
 # Stands for what a request will give, when a target is judged before there is one.
 _ANYTHING = "x"
 _URL = re.compile(r"(https?)://([^/?#\\]*)(.*)", re.IGNORECASE | re.DOTALL)
+# A port is digits only: a hole would begin with a colon and a letter.
 _AUTHORITY = re.compile(r"([^:@]*)(:\d{1,5})?")
 _LEADING_SLASHES = re.compile(r"^[/\\]+")
 
@@ -86,7 +87,7 @@ def parse_target(text: str, names: frozenset[str]) -> Target:
     ``BadLine`` for one that is neither a path nor an http(s) URL, one whose host would come from the
     request (everybody could redirect to anywhere then), and one with ``.`` or ``..`` parts.
     """
-    origin, rest = _origin(text, names)
+    origin, rest = _origin(text)
     rest, has_fragment, fragment = rest.partition("#")
     path, has_query, query = rest.partition("?")
     target = Target(
@@ -101,7 +102,7 @@ def parse_target(text: str, names: frozenset[str]) -> Target:
     return target
 
 
-def _origin(text: str, names: frozenset[str]) -> tuple[str, str]:
+def _origin(text: str) -> tuple[str, str]:
     """The origin, empty for the site's own, and the rest, which begins with a slash."""
     url = _URL.fullmatch(text)
     if url is None:
@@ -109,7 +110,7 @@ def _origin(text: str, names: frozenset[str]) -> tuple[str, str]:
         return "", text
     scheme, authority, rest = url.groups()
     found = _AUTHORITY.fullmatch(authority)
-    if found is None or holes(template(authority, names, str)):
+    if found is None:
         raise BadLine("目标的主机部分只能是主机名和端口，不能含占位符或用户名")
     origin = f"{scheme.lower()}://{host_name(found[1])}{found[2] or ''}"
     return origin, rest if rest.startswith("/") else "/" + rest

@@ -80,9 +80,8 @@ def in_header(value: str, most: int) -> str | None:
 
 
 def raw_query(query: str) -> str:
-    """A request's own query, as WSGI gives it (Latin-1), for another URL: only what is not printable ASCII changes."""
-    if query.isascii() and query.isprintable() and " " not in query:
-        return query
+    """A request's own query, as WSGI gives it (Latin-1), for another URL: what is not printable ASCII is
+    escaped, and so is what could end a URL where somebody quotes it."""
     try:
         octets = query.encode("latin-1")
     except UnicodeEncodeError:
@@ -102,7 +101,7 @@ def _split(text: str, names: frozenset[str]) -> Iterator[str | Hole]:
 
 _PRINTABLE = bytes(range(0x21, 0x7F))
 _LITERAL = _PRINTABLE.translate(None, b'"<>\\^`{|}')
-_RAW = _LITERAL.translate(None, b"#")
+_RAW = _PRINTABLE.translate(None, b'"#<>\\`')
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _PATH = _UNRESERVED + b"/!$&()*+,;=:@"
 _QUERY = _UNRESERVED + b"/!$()*,:@"

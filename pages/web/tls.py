@@ -33,14 +33,16 @@ def allowed() -> Response:
 def may_have_certificate(services: Services, domain: str) -> bool:
     """Is this canonical domain one that Pages answers for by name: an enabled site's, or the Admin API's?
 
-    A site whose record cannot be read has none: who may have a certificate is told for sure, or not at all.
+    A site whose record cannot be read has none: who may have a certificate is told for sure, or not at all. Nor has a
+    name that only a wildcard covers: a stranger who asks for a thousand of them would use up what the CA allows the
+    operator. A site on a wildcard needs the wildcard's own certificate (docs/tls.md).
     """
     if not _is_public_kind(domain):
         return False
     if domain in services.config.admin_hosts:
         return True
     with suppress(SiteNotFound, SiteBroken):
-        return services.registry.owner_of(domain).enabled
+        return services.registry.holder_of(domain).enabled
     return False
 
 

@@ -95,7 +95,11 @@ class Disk:
 
     def dirty_below(self, path: str) -> list[str]:
         """What is dirty of a path and all that is below it."""
-        below = {inode for each, inode in self.where.items() if each == path or each.startswith(path + "/")}
+        below = {
+            inode
+            for each, inode in self.where.items()
+            if (each == path or each.startswith(path + "/")) and not _HARMLESS.fullmatch(each)
+        }
         return [self.dirty[inode] for inode in below & self.dirty.keys()]
 
     def find(self, rule: str, event: Event, dirty: Iterable[str]) -> None:

@@ -3,7 +3,8 @@
 Told in our own form; a title is that of Cloudflare's test. Its files are utils/tests/parseRedirects.*.test.ts and
 parseHeaders.*.test.ts, asset-worker/tests/rules-engine.test.ts and handler.test.ts of workers-shared, and
 __tests__/metadata-generator and asset-server/handler.test.ts of pages-shared. Cases of what is not a rule's
-(assets, analytics, custom limits of a library's caller) have no counterpart here.
+(assets, analytics, custom limits of a library's caller) have no counterpart here. Where a case is not about the
+default status, its lines say 302 here.
 """
 
 from peer_case import HeaderCase, RedirectCase
@@ -29,7 +30,7 @@ REDIRECTS = [
     RedirectCase("should handle an indented comment-only line", "  # indented comment", "no rule"),
     RedirectCase(
         "should handle multiple consecutive comment lines",
-        "\n# First comment\n# Second comment\n  # Indented comment\n/a /b 301\n# Comment after rule\n# Another\n/c /d\n# F",
+        "\n# First comment\n# Second comment\n  # Indented comment\n/a /b 301\n# Comment after rule\n# One\n/c /d\n# F",
         "301 and 302",
         ((5, 301), (8, 301)),
         differs=_DEFAULT,

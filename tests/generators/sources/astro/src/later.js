@@ -1,0 +1,2 @@
+// Large enough that it stays a file of its own.
+export const greeting = "loaded later: EDITED";
