@@ -7,18 +7,20 @@ The layers; a module imports from those below it or beside it, never from above 
 
     wsgi, cli
     app  commands
-    web.sites  web.deploys  web.checkpoints  web.status  web.tls  web.verify  web.maintenance
+    web.insight
+    web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.tls  web.verify  web.maintenance
     web.serving
-    web.errors  web.respond
+    web.errors  web.preview_links
+    web.respond
     web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
     web.proxies
-    web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation
+    web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation  web.terms
     drill
     services  nginx
     nginx_tls
     recovery  upkeep  verify  plans  retention  clock
     publish   backups   full_backup  full_restore
-    previews
+    previews  compare
     settling
     versions  quotas  resolve
     trees     staging   roots   registry   database  full_tar

@@ -14,8 +14,10 @@ from pages.web import (
     deploys,
     errors,
     front,
+    insight,
     journal,
     maintenance,
+    plans,
     requests,
     serving,
     sites,
@@ -57,7 +59,7 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
     app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
     errors.register(app)
-    for part in (sites, deploys, checkpoints, status, tls, verify, maintenance, serving):
+    for part in (sites, deploys, checkpoints, plans, insight, status, tls, verify, maintenance, serving):
         app.register_blueprint(part.blueprint)
 
     wsgi_app: Any = serving.VisitorsFirst(app.wsgi_app, app.extensions["pages"])

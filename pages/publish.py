@@ -314,6 +314,13 @@ class Publisher:
         self._due.add(site, until)
         return Confirmation(checkpoint_id, str(before.current), timestamp(until, "seconds"))
 
+    def pin(self, site: Site, checkpoint_id: str, *, pinned: bool) -> None:
+        """Keep a checkpoint until it is unpinned, or not any more: ``CheckpointNotFound``."""
+        with self._settler.locked_site(site) as work:
+            before = self._histories.read(site)
+            history.checkpoint_in(before, checkpoint_id)
+            self._histories.write(work, history.with_pin(before, checkpoint_id, pinned=pinned))
+
     def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime, only_if: history.OnlyIf = None) -> None:
         """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one.
 

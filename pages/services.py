@@ -7,6 +7,7 @@ from functools import partial
 from pages import files
 from pages.archive import Limits
 from pages.backups import Backups
+from pages.compare import Comparer
 from pages.config import Config
 from pages.due import Due
 from pages.errors import ConfigError, DataUnusable, PagesError
@@ -47,6 +48,7 @@ class Services:
     registry: Registry
     histories: Histories
     trees: Trees
+    versions: Versions
     rule_files: RuleFiles
     resolver: Resolver
     settler: Settler
@@ -54,6 +56,7 @@ class Services:
     plans: Plans
     previews: Previews
     pruner: Pruner
+    comparer: Comparer
     upkeep: Upkeep
     throttle: Throttle
     quotas: Quotas
@@ -109,6 +112,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     trees = Trees(paths, config.warm_checkpoints)
     rule_files = RuleFiles()
     due = Due(paths)
+    resolver = Resolver(trees, rule_files, config.asset_grace)
     kept = Retention(config.keep_checkpoints, config.keep_days, config.keep_bytes)
     limits = Limits(config.max_files, config.max_unpacked_bytes)
     versions = Versions(paths, workshop, registry, histories, trees, Precompressor(config.precompress))
@@ -126,13 +130,15 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         registry=registry,
         histories=histories,
         trees=trees,
+        versions=versions,
         rule_files=rule_files,
-        resolver=Resolver(trees, rule_files, config.asset_grace),
+        resolver=resolver,
         settler=settler,
         publisher=publisher,
         plans=Plans(registry, histories, settler, publisher, due),
         previews=Previews(registry, histories, settler, trees, versions, config.preview_domain),
         pruner=Pruner(workshop, histories, publisher, kept),
+        comparer=Comparer(histories, settler, versions, resolver, rule_files),
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
         quotas=quotas,

@@ -143,10 +143,14 @@ def _cache(field: str, value: Any) -> Cache:
     return Cache(**{key: _number(f"{field}.{key}", n, _MAX_SECONDS) for key, n in _members(field, value, Cache)})
 
 
-def retention(field: str, value: Any) -> Retention:
-    """Limits that are numbers, or null for what the configuration says; ``InvalidField``."""
+def _retention(field: str, value: Any) -> Retention:
     members = _members(field, value, Retention)
     return Retention(**{key: n if n is None else _number(f"{field}.{key}", n, _MAX_NUMBER) for key, n in members})
+
+
+def limits_for_pruning(body: Mapping[str, Any]) -> Retention:
+    """The limits that a request to prune brings itself; ``InvalidField``."""
+    return Retention(**{key: n if n is None else _number(key, n, _MAX_NUMBER) for key, n in body.items()})
 
 
 def _members(field: str, value: Any, kind: type[msgspec.Struct]) -> list[tuple[str, Any]]:
@@ -167,7 +171,7 @@ _SETTINGS: dict[str, Check] = {
     "spa": _flag,
     "not_found": _page,
     "cache": _cache,
-    "retention": retention,
+    "retention": _retention,
     "locked": _flag,
 }
 _CHECKS: dict[str, Check] = {"id": _name, "username": _name, **_SETTINGS}

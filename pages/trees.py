@@ -124,6 +124,10 @@ class Trees:
             log.warning("The older trees of %s/%s cannot be cleared: %s", site.username, site.id, error)
         return kept
 
+    def all_of(self, site: Site) -> list[Path]:
+        """All trees of a site."""
+        return [version / TREE for version in _folders_in(self._paths.versions(site.username, site.id))]
+
     def tidy(self, work: Work, site: Site) -> None:
         """Drop the oldest trees, where one was placed that does not go live."""
         live = self.live(site)

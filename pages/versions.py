@@ -7,6 +7,7 @@ What takes long and changes nothing for a visitor (compressing much, looking thr
 import logging
 import os
 import shutil
+from collections import Counter
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
@@ -16,7 +17,7 @@ from pages import files
 from pages.archive import read_stored_archive
 from pages.errors import BadArchive, CheckpointBroken, SiteBusy
 from pages.history import Histories
-from pages.model import Checkpoint, Manifest, Site
+from pages.model import Checkpoint, History, Manifest, Site
 from pages.paths import Paths
 from pages.precompress import Precompressor
 from pages.public import has_rules
@@ -86,6 +87,15 @@ class Versions:
         if has_rules(str(tree)):
             self._registry.hide_public(work, site)
         return self._trees.prepare(work, site, tree)
+
+    def sizes_of(self, site: Site, known: History) -> dict[str, int]:
+        """What each checkpoint takes on the disk, in bytes: its archive, and each tree of it that is unpacked."""
+        unpacked = Counter(checkpoint_of(tree) for tree in self._trees.all_of(site))
+        sizes = {}
+        for checkpoint in known.checkpoints:
+            files_too = unpacked[checkpoint.id] and self._histories.unpacked_bytes(site, checkpoint.id)
+            sizes[checkpoint.id] = checkpoint.file_size + unpacked[checkpoint.id] * files_too
+        return sizes
 
     def switch(self, work: Work, site: Site, link: Path) -> None:
         """Serve a prepared tree from now on."""

@@ -1,21 +1,29 @@
 """Admin API, call 8: an archive in, a live site out."""
 
+from typing import Any
+
 from flask import Blueprint, Response, request
 
 from pages.archive import archive_kind
 from pages.archive.names import judged_path
 from pages.errors import BadArchive, InvalidField
 from pages.model import now
+from pages.publish import Terms, Trial
 from pages.web.context import config, services, user
 from pages.web.replies import success, with_warnings
 from pages.web.requests import FORM_OVERHEAD_BYTES, receive_upload
 from pages.web.sites import require_own
+from pages.web.terms import flag, idempotency_key, only_if
+
+_MOST_PATHS = 1000  # More are counted and not named.
 
 blueprint = Blueprint("deploys", __name__, url_prefix="/_api/sites/<username>/<site_id>/deploy")
 
 
 @blueprint.post("", provide_automatic_options=False)
 def deploy(username: str, site_id: str) -> Response:
+    terms = Terms(only_if(), idempotency_key(), flag("activate", True))
+    dry_run = flag("dry_run", False)
     if user().may_act_for(username):  # Else nothing is told of its quota, and the refusal comes below.
         _check_room(username, site_id, request.content_length or 0)
     with services().workshop.work() as work:
@@ -24,9 +32,25 @@ def deploy(username: str, site_id: str) -> Response:
         root = _judged_root(root)
         require_own(username)
         site = services().registry.get(username, site_id)
-        published = services().publisher.deploy(site, upload, file_name, root, now())
-    data = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
-    return success(with_warnings(data, published.warnings), "站点已部署")
+        if dry_run:
+            trial = services().publisher.rehearse(site, upload, file_name, root, now(), terms.only_if)
+            return _rehearsed(username, site_id, trial)
+        published = services().publisher.deploy(site, upload, file_name, root, now(), terms)
+    services().pruner.prune_later(site)
+    data: dict[str, Any] = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
+    if not published.is_live:
+        data["activated"] = False
+    message = "站点已部署" if published.is_live else "检查点已保存，未激活"
+    return success(with_warnings(data, published.warnings), message)
+
+
+def _rehearsed(username: str, site_id: str, trial: Trial) -> Response:
+    differences = {
+        name: {"total": len(paths), "paths": paths[:_MOST_PATHS]}
+        for name, paths in (("added", trial.added), ("removed", trial.removed), ("changed", trial.changed))
+    }
+    data = {"username": username, "id": site_id, "digest": trial.digest, "files": trial.files, "bytes": trial.bytes}
+    return success(with_warnings({**data, **differences}, trial.warnings), "试运行通过，未做任何更改")
 
 
 def _check_room(username: str, site_id: str, size: int) -> None:

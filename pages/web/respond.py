@@ -24,9 +24,16 @@ Environ = dict[str, Any]
 
 
 def respond(
-    environ: Environ, services: Services, site: Site, tree: str, asked: Asked, tried: Tried = not_told
+    environ: Environ,
+    services: Services,
+    site: Site,
+    tree: str,
+    asked: Asked,
+    tried: Tried = not_told,
+    *,
+    by_nginx: bool = True,
 ) -> Response:
-    """The answer to a request for a site, from one of its trees.
+    """The answer to a request for a site, from one of its trees; a large file ``by_nginx``, where it can and may.
 
     Raises ``FileNotFoundError`` or ``NotFound`` when the tree went away meanwhile, ``OSError`` if it cannot be read.
     """
@@ -34,23 +41,30 @@ def respond(
     rules = services.rule_files.headers(tree)
     path = decoded(asked.path_info)
     if rules is None or path is None:
-        return _answer(environ, services, site, tree, resolution, None)
+        return _answer(environ, services, site, tree, resolution, None, by_nginx)
     apply = partial(rules.apply, asked.host, path)
-    response = _answer(environ, services, site, tree, resolution, apply)
+    response = _answer(environ, services, site, tree, resolution, apply, by_nginx)
     if isinstance(response, Response):
         response.headers = ResponseHeaders(apply(response.headers.to_wsgi_list()))
     return response
 
 
 def _answer(
-    environ: Environ, services: Services, site: Site, tree: str, resolution: Resolution, apply: ApplyRules | None
+    environ: Environ,
+    services: Services,
+    site: Site,
+    tree: str,
+    resolution: Resolution,
+    apply: ApplyRules | None,
+    by_nginx: bool,
 ) -> Response:
     if resolution.location is not None:
         response = page(resolution.status, HTTPStatus(resolution.status).phrase)
         response.headers["Location"] = resolution.location
         return response
     if resolution.file is not None and resolution.status == 200:
-        return _send(environ, services, site, resolution, resolution.file, apply)
+        by_nginx = by_nginx and services.config.x_accel_redirect
+        return _send(environ, services, site, resolution, resolution.file, apply, by_nginx)
     if resolution.file is not None:
         return _send_error_page(environ, resolution.file, resolution.status)
     if not os.path.isdir(tree):
@@ -59,7 +73,13 @@ def _answer(
 
 
 def _send(
-    environ: Environ, services: Services, site: Site, resolution: Resolution, found: File, apply: ApplyRules | None
+    environ: Environ,
+    services: Services,
+    site: Site,
+    resolution: Resolution,
+    found: File,
+    apply: ApplyRules | None,
+    by_nginx: bool,
 ) -> Response:
     file = best_variant(found, environ)
     etag = f"{file.status.st_mtime_ns:x}-{file.status.st_size:x}"
@@ -72,10 +92,8 @@ def _send(
     if resolution.is_older:
         headers["X-Robots-Tag"] = "noindex"
     left = conditions.environ()
-    if services.config.x_accel_redirect and (
-        by_nginx := accelerated(environ, left, services.paths, file, etag, headers, apply)
-    ):
-        return by_nginx  # type: ignore[return-value]
+    if by_nginx and (left_to_it := accelerated(environ, left, services.paths, file, etag, headers, apply)):
+        return left_to_it  # type: ignore[return-value]
     try:
         return _stream(file, left, headers, conditional=True, etag=etag, may_be_plain=apply is None)
     except RequestedRangeNotSatisfiable as error:

@@ -21,6 +21,7 @@ from pages.resolve import Asked
 from pages.services import Services
 from pages.web.context import services
 from pages.web.navigation import is_navigation
+from pages.web.preview_links import LINKS, follow, on_host, shown
 from pages.web.replies import method_not_allowed_page, not_found_page, page
 from pages.web.respond import respond
 
@@ -85,6 +86,8 @@ def answer(environ: Environ, services: Services) -> Response:
         return method_not_allowed_page()
     try:
         host = host_of(environ.get("HTTP_HOST", ""))
+        if services.previews.is_host(host):
+            return on_host(environ, services, host)
         site = services.registry.owner_of(host)
     except (SiteNotFound, ValueError):
         return not_found_page()
@@ -92,7 +95,12 @@ def answer(environ: Environ, services: Services) -> Response:
         return not_found_page()
     if host != site.domain and site.alias_mode == "redirect":
         return _redirect_to_domain(environ, site)
-    asked = Asked(host, environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""), is_navigation(environ))
+    path = environ.get("PATH_INFO", "")
+    if path.startswith(LINKS):
+        return follow(environ, services, site)
+    asked = Asked(host, path, environ.get("QUERY_STRING", ""), is_navigation(environ))
+    if (preview := shown(environ, services, site, asked)) is not None:
+        return preview
     before = None
     while (tree := services.trees.served(site)) is not None:
         try:

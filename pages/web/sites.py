@@ -10,6 +10,7 @@ from pages.site_fields import DEFAULT_USERNAME, changed_site_fields, new_site_fi
 from pages.web.context import config, services, user
 from pages.web.replies import success
 from pages.web.requests import json_object
+from pages.web.terms import only_if
 
 blueprint = Blueprint("sites", __name__, url_prefix="/_api/sites")
 
@@ -21,8 +22,12 @@ def require_own(username: str) -> None:
 
 
 def _is_reserved(domain: str) -> bool:
-    """Not for tenants: a page on an admin host has the same origin as the Admin API."""
-    return not user().is_admin and any(covers(domain, host) for host in config().admin_hosts)
+    """Not for tenants: a page on an admin host has the same origin as the Admin API; and the hosts of previews."""
+    if user().is_admin:
+        return False
+    below = config().preview_domain
+    is_preview = bool(below) and (domain == below or domain.endswith(f".{below}") or covers(domain, f"x.{below}"))
+    return is_preview or any(covers(domain, host) for host in config().admin_hosts)
 
 
 @blueprint.get("", provide_automatic_options=False)
@@ -67,5 +72,5 @@ def update_site(username: str, site_id: str) -> Response:
 @blueprint.delete("/<username>/<site_id>", provide_automatic_options=False)
 def delete_site(username: str, site_id: str) -> Response:
     require_own(username)
-    services().publisher.delete(username, site_id)
+    services().publisher.delete(username, site_id, only_if())
     return success(message="站点删除成功")

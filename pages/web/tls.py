@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 
 from pages.errors import SiteBroken, SiteNotFound
 from pages.hosts import canonical_domain, is_ipv4
+from pages.model import now
 from pages.services import Services
 from pages.web.auth import admin_only, open_to_neighbours
 from pages.web.context import services
@@ -42,6 +43,8 @@ def may_have_certificate(services: Services, domain: str) -> bool:
     if domain in services.config.admin_hosts:
         return True
     with suppress(SiteNotFound, SiteBroken):
+        if services.previews.is_host(domain):
+            return services.previews.by_host(domain, now())[0].enabled
         return services.registry.holder_of(domain).enabled
     return False
 
