@@ -99,6 +99,9 @@ class Plans:
                 except (SiteBusy, OSError) as error:
                     log.warning("Site %s/%s: a switch is due and waits: %s", entry.username, entry.site_id, error)
                     is_done = False
+                except Exception:  # One site's must not hold up all others.
+                    log.exception("Site %s/%s: a switch is due", entry.username, entry.site_id)
+                    is_done = False
                 if is_done:
                     self._not_before.pop(entry.name, None)
                     self._due.remove(entry)
@@ -144,9 +147,11 @@ class Plans:
     def _attempt(
         self, work: Work, site: Site, known: History, checkpoint_id: str, now: datetime, confirm_within: int = 0
     ) -> None:
-        """Switch; where that cannot be done at all, the switch is forgotten, and the log says why."""
+        """Switch; where that cannot be done at all, the switch is forgotten, and the log says why. ``SiteBusy``."""
         try:
             self._publisher.switch(work, site, known, checkpoint_id, now, confirm_within)
+        except SiteBusy:
+            raise  # By and by it can.
         except PagesError as error:
             reason = getattr(error, "reason", "")
             log.error("Site %s/%s: not switched to %s: %s %s", site.username, site.id, checkpoint_id, error, reason)

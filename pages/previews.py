@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from pages import history
-from pages.errors import Broken, CheckpointNotFound, SiteNotFound
+from pages.errors import Broken, CheckpointNotFound, HistoryBroken, SiteNotFound
 from pages.history import Histories, is_checkpoint_id
 from pages.model import History, Preview, Site, timestamp
 from pages.registry import Registry
@@ -66,6 +66,7 @@ class Previews:
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
             self._versions.tree_of(work, site, history.checkpoint_in(before, checkpoint_id))
+            self._versions.keep(work, site)
             others = [preview for preview in _alive(before, now) if preview.checkpoint != checkpoint_id]
             longest = max([until, *(_end(p) for p in _alive(before, now) if p.checkpoint == checkpoint_id)])
             previews = sorted([*others, Preview(checkpoint_id, timestamp(longest, "seconds"))], key=_end)
@@ -95,7 +96,10 @@ class Previews:
             return None
         if int(end) <= now.timestamp():
             return None
-        known = self._histories.read(site)
+        try:
+            known = self._histories.read(site)
+        except HistoryBroken:  # What is live can be served all the same.
+            return None
         right = _signature(known.preview_key, site, checkpoint_id, int(end))
         is_right = hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), right.encode())
         if not known.preview_key or not is_right:
