@@ -132,7 +132,7 @@ def _misses() -> list[str]:
     """Where the page for a miss may be, so many folders down; the path of none is no file's."""
     return [
         f'map $uri $pages_miss_{depth} {{\n    default "/.none";\n'
-        f'    "~^(?<pages_at_{depth}>(?:/[^/.][^/]*){{{depth}}})/" "$pages_at_{depth}/404.html";\n}}'
+        f'    "~^(?<pages_at_{depth}>(?:/[^/.][^/]*+){{{depth}}})/" "$pages_at_{depth}/404.html";\n}}'
         for depth in range(PAGE_DEPTH, 0, -1)
     ]
 
