@@ -41,6 +41,7 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
     app.request_class = requests.PagesRequest
     app.config["MAX_CONTENT_LENGTH"] = requests.MAX_JSON_BYTES
     app.url_map.merge_slashes = False
+    app.url_map.converters["checkpoint"] = checkpoints.CheckpointPart
     app.url_map.converters["site_path"] = serving.SitePath
 
     if config.admin_pass == "admin" and config.host not in ("127.0.0.1", "::1", "localhost"):  # noqa: S105

@@ -14,6 +14,7 @@ DEFAULT_USERNAME = "default"
 _READ_ONLY = ("id", "username", "created_at", "updated_at")
 _MAX_ALIASES = 100
 _MAX_SECONDS = 10 * 366 * 86400
+_MAX_DAYS = 36_525  # A hundred years.
 _MAX_NUMBER = 2**53 - 1  # What every reader of JSON can tell apart.
 
 Check = Callable[[str, Any], Any]
@@ -144,13 +145,16 @@ def _cache(field: str, value: Any) -> Cache:
 
 
 def _retention(field: str, value: Any) -> Retention:
-    members = _members(field, value, Retention)
-    return Retention(**{key: n if n is None else _number(f"{field}.{key}", n, _MAX_NUMBER) for key, n in members})
+    return Retention(**{key: _limit(f"{field}.{key}", key, n) for key, n in _members(field, value, Retention)})
 
 
 def limits_for_pruning(body: Mapping[str, Any]) -> Retention:
     """The limits that a request to prune brings itself; ``InvalidField``."""
-    return Retention(**{key: n if n is None else _number(key, n, _MAX_NUMBER) for key, n in body.items()})
+    return Retention(**{key: _limit(key, key, n) for key, n in body.items()})
+
+
+def _limit(field: str, key: str, value: Any) -> int | None:
+    return None if value is None else _number(field, value, _MAX_DAYS if key == "days" else _MAX_NUMBER)
 
 
 def _members(field: str, value: Any, kind: type[msgspec.Struct]) -> list[tuple[str, Any]]:

@@ -94,6 +94,18 @@ class Asker:
 
 
 def test_no_answer_of_a_version_with_rules_is_without_them_while_checkouts_go_back_and_forth(front: Front) -> None:
+    _go_back_and_forth(front, 200)
+
+
+def test_nor_is_one_where_nginx_keeps_files_for_a_second(tmp_path_factory: pytest.TempPathFactory) -> None:
+    front = start(tmp_path_factory, PAGES_NGINX_FILE_CACHE="true")
+    try:
+        _go_back_and_forth(front, 12)
+    finally:
+        front.stop()
+
+
+def _go_back_and_forth(front: Front, times: int) -> None:
     rules = {"_headers": "/*\n  X-Own: ruled\n"}
     plain = front.put_up("shuttle", {**dict.fromkeys(FILES, "plain"), "404.html": "never"})
     ruled = front.deployed("shuttle", {**dict.fromkeys(FILES, "ruled"), "404.html": "never", **rules})
@@ -105,7 +117,7 @@ def test_no_answer_of_a_version_with_rules_is_without_them_while_checkouts_go_ba
         thread.start()
     admin = http.client.HTTPConnection("127.0.0.1", front.server.port, timeout=30)
     try:
-        for number in range(200):
+        for number in range(times):
             checkpoint = (plain, ruled)[number % 2]
             path = f"/_api/sites/default/shuttle/checkpoints/{checkpoint}/checkout"
             admin.request("POST", path, headers=basic())

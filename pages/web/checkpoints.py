@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint, Response
+from werkzeug.routing import BaseConverter
 
 from pages import model
 from pages.errors import InvalidField, SiteNotFound
@@ -20,6 +21,13 @@ from pages.web.terms import checked_seconds, flag, only_if, seconds, time_to_com
 _PREVIEW_SECONDS = 86400  # Until tomorrow, unless asked otherwise.
 
 blueprint = Blueprint("checkpoints", __name__, url_prefix="/_api/sites/<username>/<site_id>/checkpoints")
+
+
+class CheckpointPart(BaseConverter):
+    """What may be a checkpoint's id in a path: not the name of a call on all of them."""
+
+    regex = r"(?!prune\Z)[^/]+"
+    part_isolating = True
 
 
 @blueprint.get("", provide_automatic_options=False)
@@ -45,12 +53,12 @@ def create_checkpoint(username: str, site_id: str) -> Response:
     return success(with_warnings(data, published.warnings), "检查点已创建", 201)
 
 
-@blueprint.get("/<checkpoint_id>", provide_automatic_options=False)
+@blueprint.get("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
 def show_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
     return success(checkpoint_in(_history(username, site_id)[1], checkpoint_id))
 
 
-@blueprint.put("/<checkpoint_id>", provide_automatic_options=False)
+@blueprint.put("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
 def pin_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
     body = json_object()
     model.refuse_unknown(body, ("pinned",))
@@ -60,13 +68,13 @@ def pin_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
     return success({"checkpoint_id": checkpoint_id, "pinned": body["pinned"]}, "检查点更新成功")
 
 
-@blueprint.delete("/<checkpoint_id>", provide_automatic_options=False)
+@blueprint.delete("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
 def delete_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
     services().publisher.delete_checkpoint(_site(username, site_id), checkpoint_id, now(), only_if())
     return success(message="检查点已删除")
 
 
-@blueprint.post("/<checkpoint_id>/checkout", provide_automatic_options=False)
+@blueprint.post("/<checkpoint:checkpoint_id>/checkout", provide_automatic_options=False)
 def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
     confirm_within, at = seconds("confirm_within"), time_to_come("at")
     site = _site(username, site_id)
@@ -80,13 +88,13 @@ def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
     return success(data, "站点已切换到检查点")
 
 
-@blueprint.post("/<checkpoint_id>/confirm", provide_automatic_options=False)
+@blueprint.post("/<checkpoint:checkpoint_id>/confirm", provide_automatic_options=False)
 def confirm(username: str, site_id: str, checkpoint_id: str) -> Response:
     services().plans.confirm(_site(username, site_id), checkpoint_id)
     return success({"username": username, "id": site_id, "checkpoint_id": checkpoint_id}, "切换已确认")
 
 
-@blueprint.post("/<checkpoint_id>/preview", provide_automatic_options=False)
+@blueprint.post("/<checkpoint:checkpoint_id>/preview", provide_automatic_options=False)
 def preview(username: str, site_id: str, checkpoint_id: str) -> Response:
     body = json_object(optional=True)
     model.refuse_unknown(body, ("expires_in",))

@@ -23,10 +23,10 @@ from pages.web.sites import require_own
 blueprint = Blueprint("insight", __name__, url_prefix="/_api/sites/<username>/<site_id>")
 
 _MOST = 1000  # Files, and addresses, in one answer.
-_MAX_URL = 8192
+_MAX_URL = 2048
 
 
-@blueprint.get("/checkpoints/<checkpoint_id>/diff/<other_id>", provide_automatic_options=False)
+@blueprint.get("/checkpoints/<checkpoint:checkpoint_id>/diff/<other_id>", provide_automatic_options=False)
 def diff(username: str, site_id: str, checkpoint_id: str, other_id: str) -> Response:
     site = _site(username, site_id)
     comparer = services().comparer
