@@ -46,7 +46,16 @@ def test_the_makefile_has_the_target(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/api.md", "docs/operations.md", "docs/tls.md", "deploy/README.md", "CHANGELOG.md"]
+    "name",
+    [
+        "README.md",
+        "docs/api.md",
+        "docs/operations.md",
+        "docs/serving.md",
+        "docs/tls.md",
+        "deploy/README.md",
+        "CHANGELOG.md",
+    ],
 )
 def test_links_between_documents_lead_somewhere(name: str) -> None:
     document = (PROJECT / name).read_text(encoding="utf-8")
