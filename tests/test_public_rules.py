@@ -105,6 +105,10 @@ def test_nor_is_one_where_nginx_keeps_files_for_a_second(tmp_path_factory: pytes
         front.stop()
 
 
+def _have_answers(askers: list[Asker], enough: list[int]) -> bool:
+    return all(asker.answered >= number for asker, number in zip(askers, enough, strict=True))
+
+
 def _go_back_and_forth(front: Front, times: int) -> None:
     rules = {"_headers": "/*\n  X-Own: ruled\n"}
     plain = front.put_up("shuttle", {**dict.fromkeys(FILES, "plain"), "404.html": "never"})
@@ -124,6 +128,9 @@ def _go_back_and_forth(front: Front, times: int) -> None:
             assert admin.getresponse().read()
             reply = front.get("/", host)
             assert (reply.body, reply.headers["X-Own"]) == ((b"plain", None), (b"ruled", "ruled"))[number % 2], number
+            # No request lasts longer than from one switch to the next but one.
+            enough_answers = [asker.answered + 2 for asker in askers]
+            wait_until(lambda enough=enough_answers: _have_answers(askers, enough), "everybody is answered")
     finally:
         enough.set()
         for thread in threads:
