@@ -484,7 +484,6 @@ def test_the_list_tells_what_each_takes_with_its_unpacked_files(admin: Admin, da
         archive = data / "sites-checkpoints/default/blog/checkpoints" / f"{checkpoint['id']}.tar.gz"
         assert each["file_size"] == archive.stat().st_size
         assert each["size_on_disk"] == each["file_size"] + 5001
-    assert listed["size_on_disk"] == sum(each["size_on_disk"] for each in listed["checkpoints"])
     for tree in (data / "trees/default/blog").glob(f"{made[0]['id']}.*"):
         tree.rename(data / "cache" / tree.name)
     assert admin.checkpoints()["checkpoints"][1]["size_on_disk"] == made[0]["file_size"]
