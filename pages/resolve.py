@@ -22,6 +22,7 @@ from pages.trees import Trees
 # A page for a miss is looked for in this many folders from the root down, by nginx as well.
 PAGE_DEPTH = 8
 _HTML = ".html"
+_API = "_api"  # The Admin API's, on every domain.
 _PERMANENT = 308  # Like 301, and the method stays.
 
 
@@ -113,7 +114,9 @@ class _Finder:
             return None
         if parts[-1] == "":
             return self._in_folder(parts[:-1], query)
-        exact = None if _is_control_file(parts) else file_or_folder_at(self._tree, parts)
+        exact = file_or_folder_at(self._tree, parts)
+        if isinstance(exact, File) and _is_control_file(parts):
+            exact = None
         self._tried("/".join(parts), isinstance(exact, File))
         if isinstance(exact, File):
             return self._exact(exact, parts, query)
@@ -164,18 +167,24 @@ class _Finder:
 
     def _leads_to(self, parts: list[str], file: File, *, slash: bool = False) -> bool:
         """Would this path, asked for, show this very file? Else a redirect to it would lead astray, or in a circle."""
+        if parts == [_API]:
+            return False
         index, page = self._index_at(parts), self._page_at(parts)
-        shown = index or page if slash else file_at(self._tree, parts) or page or index
+        shown = index or page if slash else self._at(parts) or page or index
         return shown is not None and shown.path == file.path
 
     def _page_at(self, parts: list[str]) -> File | None:
-        return file_at(self._tree, [*parts[:-1], parts[-1] + _HTML])
+        return self._at([*parts[:-1], parts[-1] + _HTML])
 
     def _index_at(self, parts: list[str]) -> File | None:
-        return file_at(self._tree, [*parts, self._site.index])
+        return self._at([*parts, self._site.index])
+
+    def _at(self, parts: list[str]) -> File | None:
+        """A file that may be served, whatever leads to it: a setting of the site may name its rules too."""
+        return None if _is_control_file(parts) else file_at(self._tree, parts)
 
     def _file(self, parts: list[str]) -> File | None:
-        file = file_at(self._tree, parts)
+        file = self._at(parts)
         self._tried("/".join(parts), file is not None)
         return file
 
@@ -193,9 +202,7 @@ class _Finder:
         if rule.status in (301, 302, 303, 307, 308):
             return Resolution(rule.status, location=match.target, rule=rule)
         parts = parts_of(match.target)
-        file = None
-        if parts is not None and not _is_control_file(parts):
-            file = self._shown_at(parts)
+        file = None if parts is None else self._shown_at(parts)
         return None if file is None and rule.status == 200 else Resolution(rule.status, file, rule=rule)
 
     def _shown_at(self, parts: list[str]) -> File | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pages.media_types import by_ending, by_name
 
@@ -38,7 +39,7 @@ class Asked:
 # --- Sites ------------------------------------------------------------------------------------------
 
 # "username/id" and the record's other fields.
-SITES = {
+SITES: dict[str, dict[str, Any]] = {
     "default/blog": {"domain": "blog.localhost"},
     "default/plain": {"domain": "plain.localhost"},
     "default/home": {"domain": "home.localhost", "index": "home.html"},
@@ -64,7 +65,78 @@ SITES = {
     "default/ipv4": {"domain": "192.0.2.7"},
     "default/long": {"domain": ".".join(["a" * 60] * 4)},
     "default/one": {"domain": "x"},
+    # Pages without their ending, pages for misses, names with a hash: nginx does all of it by itself.
+    "default/pages": {
+        "domain": "pages.localhost",
+        "aliases": ["www.pages.localhost", "*.pages.localhost"],
+        "alias_mode": "serve",
+    },
+    # For Pages to decide about.
+    "default/moved": {"domain": "moved.localhost", "aliases": ["old.moved.localhost", "*.moved.localhost"]},
+    "default/ruled": {"domain": "ruled.localhost", "aliases": ["www.ruled.localhost"], "alias_mode": "serve"},
+    "default/spa": {"domain": "spa.localhost", "spa": True},
+    "default/clean": {"domain": "clean.localhost", "clean_urls": True},
+    "default/always": {"domain": "always.localhost", "trailing_slash": "always"},
+    "default/never": {"domain": "never.localhost", "trailing_slash": "never", "clean_urls": True},
+    "default/named": {"domain": "named.localhost", "not_found": "docs/404.html"},
+    "default/kept": {"domain": "kept.localhost", "cache": {"html": 60, "assets": 300, "hashed": 600}},
 }
+
+# Sites of the same files under different settings.
+WITH_PAGES = [
+    f"default/{name}" for name in ("pages", "moved", "ruled", "spa", "clean", "always", "never", "named", "kept")
+]
+_DEEP = "1/2/3/4/5/6/7/8"
+_PAGES = f"""
+    index.html 404.html about.html both.html both/index.html page.html page/x.txt plain plain.html folder/index.html
+    a.b.html v1.2/index.html v1.2.html x.png.html x.css.html x.html.html docs/index.html docs/404.html docs/page.html
+    docs/de/404.html docs/de/x.html only/404.html/index.html .well-known/page.html .hidden.html docs/.hidden.html
+    \u4e2d\u6587.html %41.html q?.html _api.html _apix.html empty/x/y.txt {_DEEP}/404.html {_DEEP}/9/404.html
+    {_DEEP}/9/x.html assets/index-BQ2f8_3K.js assets/app.3f2a9c1b.css picture.0a1b2c3d.png
+    assets/index-BQ2f8_3K.js.html apple-app-site-association.html
+""".split()
+# Of the version before, and of none.
+_OLDER = ("assets/older-BQ2f8_3K.js", "assets/index-BQ2f8_3K.js", "older.0a1b2c3d.png", "older.html", "assets/older.js")
+_REDIRECTS_FILE = b"""
+/to /about
+/to/* /docs/:splat 302
+/forced /about 308!
+/about.html /docs/ 302!
+/shown /docs/page 200
+/shown-large /large.bin 200
+/gone /docs/404.html 410
+/teapot /about 404
+/nothing /none 200
+/out/* https://elsewhere.example/:splat?a=b 303
+/q id=:id /found/:id 301
+https://www.ruled.localhost/host /only-there 307
+/stolen /.pages/default/blog/x 200
+/stolen-too/* /:splat 200
+"""
+_HEADERS_FILE = b"""
+/*
+  X-Own: ruled
+  X-Accel-Redirect: /.pages/default/blog/x
+  X-Accel-Expires: 1000
+/docs/*
+  X-Frame-Options: DENY
+  ! X-Content-Type-Options
+/large.bin
+  Access-Control-Allow-Origin: *
+  ! X-Own
+/large-own.bin
+  Refresh: 5
+/about
+  Content-Type: text/plain
+  Cache-Control: public, max-age=7
+  Vary: Cookie
+"""
+
+
+def older_files_of(site: str) -> dict[str, bytes]:
+    """The files of the version that was live before, if there was one."""
+    return {path: f"[{site}] older {path}\n".encode() * 40 for path in _OLDER} if site in WITH_PAGES else {}
+
 
 _ODD_NAMES = (
     "a?b #%.txt",
@@ -98,6 +170,12 @@ def files_of(site: str) -> dict[str, bytes]:
         line = f"[{site}] {path}\n".encode()
         return (line * (size // len(line) + 1))[:size] if size >= len(line) else line[:size]
 
+    if site in WITH_PAGES:
+        found_pages = {path: text(path, 800) for path in _PAGES}
+        if site != "default/ruled":
+            return found_pages
+        large = {name: text(name, 200_000) for name in ("large.bin", "large-own.bin", "docs/large.bin", "large.txt")}
+        return {**found_pages, **large, "_redirects": _REDIRECTS_FILE, "_headers": _HEADERS_FILE}
     if site == "default/bare":
         return {"docs/page.html": text("docs/page.html", 700)}
     if site == "default/folders":
@@ -703,6 +781,91 @@ def _api_and_headers() -> Iterator[Asked]:
         yield Asked("header", "/", headers=((header, "/.pages/default/blog2/x"),))
 
 
+_PAGE_PATHS = _words(f"""
+    / /index /index/ /index.html /index.html/ /about /about/ /about.html /about.html/ /about/index.html /about/x
+    /about? /about?a=1&b=//e /about/?a=1&b=//e /about/?%0d%0aX:1 /both /both/ /both.html /both/index.html /both?x
+    /both/?x /page /page/ /page/x.txt /page.html /plain /plain/ /plain.html /folder /folder/ /folder?x /a.b /a.b/
+    /a.b.html /a.b/?x /v1.2 /v1.2/ /v1.2.html /x.png /x.png/ /x.css /x.css/ /x.html /x.html/ /x.html.html /docs /docs/
+    /docs/page /docs/page/ /docs/page/?x=1 /docs/page.html /docs/.hidden /docs/.hidden/ /.hidden /.hidden/
+    /.well-known/page /.well-known/page/ /%E4%B8%AD%E6%96%87 /%E4%B8%AD%E6%96%87/ /%e4%b8%ad%e6%96%87/?x /%2541
+    /%2541/ /q%3F /q%3F/ /q%3F/?x /_api.html /_apix /_apix/ /About /ABOUT/ /%61bout /%61bout/ /about%2f /about%2F?x
+    /about%00 /about%0a /about%0a/ /about%20 /about;x /about/. /about/.. /about/./ /about// //about //about/ /about///
+    /./about /x/../about /x/../about/ /apple-app-site-association /apple-app-site-association/ /empty /empty/ /empty/x
+    /empty/x/ /empty/x/y.txt /404 /404/ /404.html /docs/404 /docs/404/ /only/404 /only/404/ /missing /missing/
+    /docs/missing /docs/missing/ /docs/missing.html /docs/missing.js /docs/de/missing /docs/de/missing/
+    /docs/de/none/such/x /docs/en/missing /docs/%64e/missing /docs//missing /docs/.git/config /docs/.git/
+    /only/missing /only/404.html /only/404.html/ /only/404.html/missing /1/missing /1/2/3/missing /{_DEEP}/missing
+    /{_DEEP}/9/missing /{_DEEP}/9/10/missing /{_DEEP}/9/x /{_DEEP}/9/x/ /{_DEEP}/9/10/11/12/13/14/15/missing
+    /assets/index-BQ2f8_3K.js /assets/index-BQ2f8_3K.js/ /assets/index-BQ2f8_3K.js?v=1 /assets/app.3f2a9c1b.css
+    /picture.0a1b2c3d.png /assets/older-BQ2f8_3K.js /assets/older-BQ2f8_3K.js?v=1 /assets/older-BQ2f8_3K.js/
+    /older.0a1b2c3d.png /older.html /older /assets/older.js /assets/none-BQ2f8_3K.js /none.0a1b2c3d.png
+    /docs/none-AB12cd3E.js /assets%2folder-BQ2f8_3K.js /assets/%6flder-BQ2f8_3K.js /assets/.older-BQ2f8_3K.js
+    /.git/older-BQ2f8_3K.js /_redirects /_headers /_redirects/ /%5fredirects /_redirects.html /.pages/default/blog/x
+    /.pages/
+""")
+_RULED_PATHS = _words("""
+    /to /to/ /to?x=1 /to/page /to/a/b?c=d /to/%2e%2e /to/..%2f /forced /shown /shown/ /shown?x /shown-large /gone
+    /teapot /nothing /out/a/b /out//evil.example /q /q?id= /q?id=7 /q?id=%2f%2fe /host /stolen
+    /stolen-too/.pages/default/blog/x /stolen-too/../../../etc/passwd /stolen-too/_redirects /stolen-too/.env
+    /large.bin /large-own.bin /docs/large.bin /large.txt
+""")
+
+
+def _pages() -> Iterator[Asked]:
+    for path in _PAGE_PATHS:
+        for site in WITH_PAGES:
+            yield Asked("pages", path, SITES[site]["domain"])
+        yield Asked("pages", path, "www.pages.localhost", headers=_GZIP)
+        yield Asked("pages", path, "pages.localhost", method="HEAD")
+        if "%00" not in path:
+            yield Asked("pages", path, "pages.localhost", method="POST")
+            yield Asked("pages", path, "old.moved.localhost")
+    for path in ("/about", "/both", "/docs/page", "/assets/index-BQ2f8_3K.js", "/assets/older-BQ2f8_3K.js", "/a.b"):
+        for headers in (
+            (("If-None-Match", "{etag}"),),
+            (("If-None-Match", "*"),),
+            (("If-Modified-Since", "{modified}"),),
+            (("If-Match", '"x"'),),
+            (("Range", "bytes=0-9"),),
+            (("Range", "bytes=9999-"),),
+            (("Range", "bytes=0-9"), ("If-Range", "{etag}")),
+        ):
+            yield Asked("pages", path, "pages.localhost", headers=headers)
+            yield Asked("pages", path, "pages.localhost", headers=(*headers, ("Accept-Encoding", "gzip")))
+    for path in ("/", "/about", "/missing", "/missing.js", "/docs/missing", "/data.json", "/assets/older-BQ2f8_3K.js"):
+        for headers in (
+            (("Sec-Fetch-Mode", "navigate"),),
+            (("Sec-Fetch-Mode", "cors"),),
+            (("Accept", "application/json"),),
+            (("Accept", "text/html"),),
+        ):
+            yield Asked("pages", path, "spa.localhost", headers=headers)
+            yield Asked("pages", path, "pages.localhost", headers=headers)
+
+
+def _ruled() -> Iterator[Asked]:
+    for path in _RULED_PATHS:
+        for host in ("ruled.localhost", "www.ruled.localhost"):
+            yield Asked("ruled", path, host)
+        yield Asked("ruled", path, method="HEAD", host="ruled.localhost")
+        yield Asked("ruled", path, "ruled.localhost", headers=_GZIP)
+    for path in ("/large.bin", "/large-own.bin", "/docs/large.bin", "/about", "/docs/page", "/large.txt"):
+        for headers in ((("If-None-Match", "{etag}"),), (("Range", "bytes=0-9"),), (("Range", "bytes=999999-"),)):
+            yield Asked("ruled", path, "ruled.localhost", headers=headers)
+
+
+def _aliases() -> Iterator[Asked]:
+    for host in _words("""
+        www.pages.localhost x.pages.localhost a.b.pages.localhost WWW.Pages.Localhost. www.pages.localhost:8080
+        old.moved.localhost x.moved.localhost a.b.moved.localhost OLD.MOVED.localhost.:81 old.moved.localhost:8443
+        www.ruled.localhost *.pages.localhost .pages.localhost xpages.localhost
+    """):
+        for path in ("/", "/about", "/about/", "/a?b=c", "/missing", "//evil.example", "/%5Cevil.example", "/a%20b"):
+            yield Asked("alias", path, host)
+        yield Asked("alias", "/about", host, method="POST")
+        yield Asked("alias", "/about", host, headers=(("Cookie", "a=b; pages_preview=x"),))
+
+
 def requests() -> list[Asked]:
     """Every request once."""
     tables = (
@@ -718,5 +881,8 @@ def requests() -> list[Asked]:
         _methods,
         _links,
         _api_and_headers,
+        _pages,
+        _ruled,
+        _aliases,
     )
     return list({asked.name: asked for table in tables for asked in table()}.values())

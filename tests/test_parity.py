@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import pytest
 from helpers import Server, wait_until, zip_of
 from nginx import Nginx
-from parity_corpus import SITES, Asked, files_of, requests
+from parity_corpus import SITES, Asked, files_of, older_files_of, requests
 
 _COMPARED = (
     "Content-Type",
@@ -30,6 +30,11 @@ _COMPARED = (
     "Location",
     "Allow",
     "WWW-Authenticate",
+    "X-Robots-Tag",
+    "X-Frame-Options",
+    "X-Own",
+    "Refresh",
+    "Access-Control-Allow-Origin",
 )
 
 
@@ -101,7 +106,9 @@ class Fronts:
 @pytest.fixture(scope="module")
 def fronts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
     """Many sites of several tenants, which no test of this module changes."""
-    server = Server(tmp_path_factory.mktemp("server"), {"PAGES_TRUSTED_PROXIES": "unix"}).start()
+    server = Server(
+        tmp_path_factory.mktemp("server"), {"PAGES_TRUSTED_PROXIES": "unix", "PAGES_X_ACCEL_REDIRECT": "true"}
+    ).start()
     nginx = Nginx(tmp_path_factory.mktemp("nginx"), server.environment())
     try:
         for site in SITES:
@@ -129,8 +136,9 @@ def _put_up(server: Server, site: str) -> None:
     if site_id == "fresh":
         _drop(root, files)
     elif site_id not in ("own", "linked", "empty"):
-        deployed = server.deploy(zip_of(files), site=site)
-        assert deployed.status == 200, deployed.body.decode()
+        for version in (older_files_of(site), files):
+            deployed = server.deploy(zip_of(version), site=site) if version else None
+            assert deployed is None or deployed.status == 200, deployed.body.decode()
 
 
 def _drop(root: Path, files: dict[str, bytes]) -> None:
@@ -194,13 +202,23 @@ DIFFERENCES = [
     Difference("", 301, 301, _PAGE | {"Vary"}, "nginx redirects to a folder with a page of its own"),
     Difference("", 412, 412, _PAGE | {"Cache-Control", "X-Content-Type-Options"}, "nginx has a page of its own"),
     Difference("", 416, 416, _PAGE | {"Vary"}, "nginx has a page of its own"),
+    Difference(
+        "3K.js .*=9999-", 416, 416, _PAGE | {"Vary", "Cache-Control"}, "nginx has said by then how long it is good"
+    ),
     Difference("get /|absolute|two hosts", 400, 400, _PAGE, "refused by nginx, and by gunicorn, before all else"),
     Difference("long", 414, 414, _PAGE, "refused by nginx, and by gunicorn, before all else"),
     # What may be sent or left out (RFC 9110, 15.4.5 and 14.3).
     Difference("", 304, 304, {"Accept-Ranges", "Last-Modified"}, "werkzeug's 304 has the one, nginx's the other"),
     Difference("", 206, 206, {"Accept-Ranges"}, "nginx leaves it out of an answer that shows it"),
     # nginx has resolved the path before it looks for a file; Pages has no such parts.
-    Difference("dot segments|slashes: .*//..$|/.pages/\\.\\.%2f", 404, 200, _ANY, "nginx resolves . and .. in a path"),
+    Difference(
+        "dot segments|slashes: .*//..$|/.pages/\\.\\.%2f|pages: .*/\\.\\.?(/| )",
+        404,
+        200,
+        _ANY,
+        "nginx resolves . and .. in a path",
+    ),
+    Difference("pages: .*/\\.\\.?/", 404, 301, _ANY, "nginx resolves . and .. in a path"),
     Difference("api: .*/_api/\\.\\.", 401, 200, _ANY, "nginx resolves . and .. in a path: this one is a file's"),
     Difference("leaves|%2f$|/\\.\\.%2f$|/\\.\\./?$", 404, 400, _ANY, "nginx refuses a path that leaves the root"),
     Difference("%(00|$|g|u|zz|2$| )|%$|%\\.", 404, 400, _ANY, "nginx refuses NUL and what is no percent-encoding"),
@@ -306,10 +324,16 @@ def _sites_in(answer: Answer) -> set[str]:
 
 def _owner(host: str) -> str | None:
     name = unicodedata.normalize("NFKC", re.sub(r":\w*(:\w+)?$", "", host)).lower()
-    return _OWNERS.get(name.rstrip(".\u3002").replace("b\u00fccher", "xn--bcher-kva"))
+    host = name.rstrip(".\u3002").replace("b\u00fccher", "xn--bcher-kva")
+    wildcards = [f"*{host[at:]}" for at, character in enumerate(host) if character == "."]
+    return next((_OWNERS[name] for name in (host, *wildcards) if name in _OWNERS), None)
 
 
-_OWNERS = {fields["domain"].replace("b\u00fccher", "xn--bcher-kva"): site for site, fields in SITES.items()}
+_OWNERS = {
+    domain.replace("b\u00fccher", "xn--bcher-kva"): site
+    for site, fields in SITES.items()
+    for domain in (fields["domain"], *fields.get("aliases", ()))
+}
 
 
 # --- What neither may get wrong -------------------------------------------------------------------
