@@ -60,9 +60,9 @@ class Plans:
         """
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
+            history.checkpoint_in(before, checkpoint_id)
             history.require_current(before, only_if)
             self._publisher.refuse_locked(site)
-            history.checkpoint_in(before, checkpoint_id)
             plan = Plan(checkpoint_id, timestamp(at, "seconds"), confirm_within)
             self._due.add(site, at)
             self._histories.write(work, msgspec.structs.replace(before, plan=plan))

@@ -186,8 +186,9 @@ class Publisher:
         ``BadArchive``, ``TooLarge``, ``UnsupportedFormat``, ``SiteNotFound``, ``SiteBusy``, ``SiteMovedOn``,
         ``KeyReused``.
         """
+        is_again = self.has_uploaded(site.username, site.id, terms.key)
         with (
-            self._staged(site, upload, file_name, root, now) as (new, warnings),
+            self._staged(site, upload, file_name, root, now, is_again=is_again) as (new, warnings),
             self._settler.locked_site(site) as work,
         ):
             before = self._histories.read(site)
@@ -203,6 +204,13 @@ class Publisher:
             terms = replace(terms, activate=terms.activate and not is_locked)
             checkpoint = self._commit(work, site, before, new, now, terms)
         return Published(checkpoint, warnings, terms.activate)
+
+    def has_uploaded(self, username: str, site_id: str, key: str) -> bool:
+        """Does a checkpoint stand for this ``Idempotency-Key``, so that the next deploy with it stores nothing?"""
+        with suppress(SiteNotFound, SiteBroken, HistoryBroken):
+            known = self._histories.read(self._registry.get(username, site_id))
+            return bool(key) and history.uploaded(known, key) is not None
+        return False
 
     def rehearse(
         self, site: Site, upload: Path, file_name: str, root: str, now: datetime, only_if: history.OnlyIf = None
@@ -226,9 +234,9 @@ class Publisher:
 
     @contextmanager
     def _staged(
-        self, site: Site, upload: Path, file_name: str, root: str, now: datetime
+        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, *, is_again: bool = False
     ) -> Iterator[tuple[_New, list[str]]]:
-        """An uploaded archive as a version in the making, and warnings."""
+        """An uploaded archive as a version in the making, and warnings; where it ``is_again``, no quota counts it."""
         kind = archive_kind(file_name)
         plainness = Plainness()
         with (
@@ -236,7 +244,7 @@ class Publisher:
             open(upload, "rb", buffering=_UPLOAD_BUFFER_BYTES) as file,
             closing(read_archive(file, kind, self._limits, plainness)) as found,
         ):
-            entries = self._watched(site, found)
+            entries = within(found, self._space.watch()) if is_again else self._watched(site, found)
             if kind == "tar.gz" and not root:
                 staging, archive = self._stage_or_keep(work, entries, now, upload, plainness)
             else:
@@ -282,6 +290,7 @@ class Publisher:
         """
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
+            history.checkpoint_in(before, checkpoint_id)
             history.require_current(before, only_if)
             self.refuse_locked(site)
             return self.switch(work, site, before, checkpoint_id, now, confirm_within)

@@ -15,10 +15,11 @@ from pathlib import Path
 from helpers import Server
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_CHECKPOINT = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+# A checkpoint's id, and what follows it in a preview's link: until when, and the signature.
+_CHECKPOINT = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}(?:\.\d{10}\.[0-9a-f]{32})?")
 _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d([.-]\d+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
-    (re.compile(r'"file_size":\d+'), '"file_size":N'),
+    (re.compile(r'"(file_size|size_on_disk|bytes)":\d+'), r'"\1":N'),
     (re.compile(r"Date: .*|ETag: .*|Last-Modified: .*"), "HEADER"),
     (re.compile(r"\r"), ""),
 )

@@ -12,7 +12,7 @@ from sessions import Session, commands, steady
 from pages.config import Config, load_config
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/api.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/api.md", "docs/checkpoints.md"])
 def test_every_command_prints_what_the_document_shows(
     name: str, make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -46,7 +46,16 @@ def test_the_makefile_has_the_target(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/api.md", "docs/operations.md", "docs/tls.md", "deploy/README.md", "CHANGELOG.md"]
+    "name",
+    [
+        "README.md",
+        "docs/api.md",
+        "docs/checkpoints.md",
+        "docs/operations.md",
+        "docs/tls.md",
+        "deploy/README.md",
+        "CHANGELOG.md",
+    ],
 )
 def test_links_between_documents_lead_somewhere(name: str) -> None:
     document = (PROJECT / name).read_text(encoding="utf-8")

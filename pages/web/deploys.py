@@ -25,7 +25,7 @@ def deploy(username: str, site_id: str) -> Response:
     terms = Terms(only_if(), idempotency_key(), flag("activate", True))
     dry_run = flag("dry_run", False)
     if user().may_act_for(username):  # Else nothing is told of its quota, and the refusal comes below.
-        _check_room(username, site_id, request.content_length or 0)
+        _check_room(username, site_id, request.content_length or 0, terms.key)
     with services().workshop.work() as work:
         upload, file_name, root = receive_upload(work, config().max_upload_bytes, services().space.watch())
         archive_kind(file_name)
@@ -53,12 +53,16 @@ def _rehearsed(username: str, site_id: str, trial: Trial) -> Response:
     return success(with_warnings({**data, **differences}, trial.warnings), "试运行通过，未做任何更改")
 
 
-def _check_room(username: str, site_id: str, size: int) -> None:
-    """Refuse what cannot fit before any of it is received: ``StorageFull``, ``QuotaExceeded``."""
+def _check_room(username: str, site_id: str, size: int, key: str) -> None:
+    """Refuse what cannot fit before any of it is received: ``StorageFull``, ``QuotaExceeded``.
+
+    What is sent again under the ``key`` of a checkpoint takes no room of the quota.
+    """
     if size > config().max_upload_bytes + FORM_OVERHEAD_BYTES:
         return  # Told as what it is.
     services().space.require(2 * size)  # It lies there packed, and then unpacked as well.
-    services().quotas.check_upload(username, site_id, max(0, size - FORM_OVERHEAD_BYTES))
+    if not services().publisher.has_uploaded(username, site_id, key):
+        services().quotas.check_upload(username, site_id, max(0, size - FORM_OVERHEAD_BYTES))
 
 
 def _judged_root(untrusted_root: str) -> str:

@@ -19,7 +19,7 @@ def only_if() -> OnlyIf:
     if "If-Match" not in request.headers:
         return None
     wanted = parse_etags(request.headers["If-Match"])
-    return {"*"} if wanted.star_tag else set(wanted.as_set())
+    return {"*"} if wanted.star_tag else set(wanted.as_set()) - {"*"}  # In quotes it is a name.
 
 
 def idempotency_key() -> str:
