@@ -163,7 +163,7 @@ def _site_violations(data: Path, site: str) -> list[str]:
     for checkpoint in metadata["checkpoints"]:
         wrong += _checkpoint_violations(history, checkpoint)
     current = metadata["current"]
-    if current not in (ids or [None]):
+    if current not in [*ids, None]:
         wrong.append(f"I4 current is {current}, which is no checkpoint")
     wrong += _promises_violations(data, site, metadata, ids)
     text = (history / "metadata.json").read_text() + (data / "registry" / f"{site}.json").read_text()
@@ -173,9 +173,9 @@ def _site_violations(data: Path, site: str) -> list[str]:
 
 
 def _promises_violations(data: Path, site: str, metadata: dict[str, Any], ids: list[str]) -> list[str]:
-    """I15: what was promised of checkpoints can be kept. A switch to come is to be found by its time in ``due/``, and
-    it leads to a checkpoint; what is pinned or previewed is there. (An entry of ``due/`` too many is harmless, and a key
-    may stand for a checkpoint that was deleted.)
+    """I15: what was promised of checkpoints can be kept. A switch to come is to be found by its time in ``due/``,
+    and it leads to a checkpoint; what is pinned or previewed is there. (An entry of ``due/`` too many is harmless,
+    and a key may stand for a checkpoint that was deleted.)
     """
     plan, waiting = metadata.get("plan"), metadata.get("confirmation")
     times = ([plan["at"]] if plan else []) + ([waiting["until"]] if waiting else [])

@@ -7,12 +7,14 @@ content), the fsync of its folder (a name), or a syncfs (all there is). The rule
 R1   What is renamed or linked to a durable place, or to where it is served from, is clean, with all that is in it.
 R2   When an answer is given, every durable folder and file that was changed is clean.
 R3   When a commit is renamed into place (``metadata.json``, a registry record) all durable things of that site are
-     clean, and the names in due/, as it may promise a switch at a time; when the root of a site is switched, the tree it leads to is, and its metadata.
+     clean, and the names in due/, as it may promise a switch at a time; when the root of a site is switched, the tree
+     it leads to is, and its metadata.
 
-Durable: registry/, domains/, public/, sites/, sites-checkpoints/, lost/, due/ (names alone), backups/, the names in trees/ that lead to a
-live tree, and the folders that hold all these. Derived, so lost without harm: locks/, cache/, ballast/, failed-logins,
-and what is below a tree (a deploy's syncfs covers it; R1 and R3 hold it to be clean when it goes live). Temporary:
-work/, but for its notes. That a tree thrown away, or the first name of a backup, is there again does no harm.
+Durable: registry/, domains/, public/, sites/, sites-checkpoints/, lost/, due/ (names alone), backups/, the names in
+trees/ that lead to a live tree, and the folders that hold all these. Derived, so lost without harm: locks/, cache/,
+ballast/, failed-logins, and what is below a tree (a deploy's syncfs covers it; R1 and R3 hold it to be clean when it
+goes live). Temporary: work/, but for its notes. That a tree thrown away, an entry of due/ that was done, or the first
+name of a backup, is there again does no harm.
 
 R4   Before a durable change that a start could not tell from anything else (a site created or deleted, a checkpoint
      deleted or stored) the notes of its work folder are on disk, by name and content.
