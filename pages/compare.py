@@ -1,11 +1,12 @@
 """Two versions of a site side by side: files, and the addresses whose answers differ, by the code that serves them."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from pages.errors import CheckpointBroken
+from pages.errors import CheckpointBroken, SiteBusy
 from pages.history import Histories, checkpoint_in
 from pages.model import Manifest, Site
 from pages.resolve import Asked, Resolver
@@ -63,15 +64,18 @@ class Comparer:
         """A checkpoint as it would be served, unpacked if need be: ``CheckpointNotFound``, ``CheckpointBroken``."""
         with self._settler.locked_site(site) as work:
             checkpoint = checkpoint_in(self._histories.read(site), checkpoint_id)
+            self._versions.keep(work, site)  # Before, and not after: the other side's tree has to stay.
             tree = self._versions.tree_of(work, site, checkpoint)
-            self._versions.keep(work, site)
         manifest = self._histories.manifest(site, checkpoint_id)
         if manifest is None:
             raise CheckpointBroken(f"the manifest of {checkpoint_id} is missing")
         return Version(str(tree), manifest)
 
     def compare(self, site: Site, before: Version, after: Version) -> Comparison:
-        """What is different in ``after``; both are asked by the settings that the site has now."""
+        """What is different in ``after``; both are asked by the settings that the site has now.
+
+        ``SiteBusy`` when one of the trees was dropped meanwhile, as others were unpacked.
+        """
         old, new = before.manifest.files, after.manifest.files
         changed = {path for path in old.keys() & new.keys() if old[path][:2] != new[path][:2]}
         different = changed | (old.keys() ^ new.keys())
@@ -79,13 +83,16 @@ class Comparer:
         urls |= self._fixed_addresses(before) | self._fixed_addresses(after)
         asked = sorted(urls)[:_MOST_ADDRESSES]
         told = ((url, self._answer(site, before, url), self._answer(site, after, url)) for url in asked)
-        return Comparison(
+        found = Comparison(
             added={path: new[path][0] for path in sorted(new.keys() - old.keys())},
             removed={path: old[path][0] for path in sorted(old.keys() - new.keys())},
             changed={path: (old[path][0], new[path][0]) for path in sorted(changed)},
             urls=[Difference(_encoded(url), *map(_shown, (one, other))) for url, one, other in told if one != other],
             is_whole=len(asked) == len(urls),
         )
+        if not (os.path.isdir(before.tree) and os.path.isdir(after.tree)):
+            raise SiteBusy()
+        return found
 
     def _fixed_addresses(self, version: Version) -> set[str]:
         """The addresses that redirect rules name, as far as they name whole ones."""
