@@ -133,10 +133,10 @@ def _misses() -> list[str]:
     depths = range(PAGE_DEPTH, 0, -1)  # The deepest first, as the first pattern that matches counts.
     return [
         'map $uri $pages_not_found {\n    default "@not_found_0";',
-        *(f'    "~^(?:/[^/.][^/]*){{{depth}}}/" "@not_found_{depth}";' for depth in depths),
+        *(f'    "~^(?:/[^/.][^/]*+){{{depth}}}/" "@not_found_{depth}";' for depth in depths),
         "}",
         *(
-            f'map $uri $pages_folder_{depth} {{\n    "~^(?<pages_first_{depth}>(?:/[^/]+){{{depth}}})/"'
+            f'map $uri $pages_folder_{depth} {{\n    "~^(?<pages_first_{depth}>(?:/[^/]++){{{depth}}})/"'
             f" $pages_first_{depth};\n}}"
             for depth in depths
         ),

@@ -180,7 +180,7 @@ class Plans:
     def _attempt(
         self, work: Work, site: Site, known: History, checkpoint_id: str, now: datetime, confirm_within: int = 0
     ) -> None:
-        """Switch; where that cannot be done at all, the switch is forgotten, and the log says why."""
+        """Switch; where that cannot be done at all, the switch is forgotten, and the log says why. ``SiteBusy``."""
         try:
             self._publisher.switch(work, site, known, checkpoint_id, now, confirm_within)
         except SiteBusy:

@@ -86,7 +86,8 @@ def _of_checkpoint(environ: Environ, services: Services, site: Site, checkpoint_
 
 
 def _sent_on(environ: Environ, token: str, seconds: int) -> Response:
-    wanted = parse_qs(environ.get("QUERY_STRING", "")).get("to", ["/"])[0]
+    query = environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8", "replace")
+    wanted = parse_qs(query).get("to", ["/"])[0]
     response = page(302, "Found")
     # One slash at the start: two would name another host.
     response.headers["Location"] = "/" + quote(wanted.replace("\\", "/").lstrip("/"), safe=_SAFE + "?#")

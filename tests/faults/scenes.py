@@ -225,6 +225,8 @@ def other_site(world: World) -> TestResponse:
     return world.call("POST", "/_api/sites", {"id": "other", "domain": "other.localhost"})
 
 
+# With these nginx may not serve a version by itself.
+_RULES: dict[str, bytes | str] = {"_redirects": "/a /b\n", "_headers": "/*\n  X-Own: yes\n"}
 _ONE = [create, deploy_version(1)]
 _THREE = [create, deploy_version(1), deploy_version(2), deploy_version(3)]
 
@@ -246,6 +248,9 @@ SCENES: dict[str, tuple[list[Step], list[Step]]] = {
     "deploy a tar.gz": (_ONE, [deploy(odd_tar(version(2)), "site.tar.gz")]),
     "deploy a tar.gz kept as it came": (_ONE, [deploy(plain_tar(version(2)), "site.tgz")]),
     "deploy over a folder": ([*_ONE, own_folder], [deploy_version(2)]),
+    "gain rules": (_ONE, [deploy_version(2, **_RULES)]),
+    "lose rules": ([create, deploy_version(1, **_RULES)], [deploy_version(2)]),
+    "back to rules": ([create, deploy_version(1, **_RULES), deploy_version(2)], [checkout(0)]),
     "snapshot": ([*_ONE, edit_by_hand], [snapshot]),
     "warm checkout": (_THREE, [checkout(1)]),
     "cold checkout": ([*_THREE, deploy_version(4), maintenance("clear-cache")], [checkout(0)]),
