@@ -322,8 +322,8 @@ class Publisher:
         link = self._versions.prepare(work, site, tree)
         after = history.with_current(before, checkpoint_id, now, net)
         self._histories.write(work, after)
-        self._due.forget(site, before, after)
         self._versions.switch(work, site, link)
+        self._due.forget(site, before, after)
         return after
 
     def _net(self, site: Site, before: History, checkpoint_id: str, now: datetime, seconds: int) -> Confirmation:
@@ -439,8 +439,8 @@ class Publisher:
         link = self._versions.prepare(work, site, tree)
         after = history.with_checkpoint(before, checkpoint)
         self._histories.write(work, after)
-        self._due.forget(site, before, after)
         self._versions.switch(work, site, link)
+        self._due.forget(site, before, after)
         return checkpoint
 
     def _after_versions(self, site: Site, now: datetime) -> datetime:

@@ -363,6 +363,39 @@ def test_pruning_after_a_deploy_goes_by_what_the_site_says_then(
     assert len(ground.admin.checkpoints()["checkpoints"]) == 4
 
 
+# --- Who may -------------------------------------------------------------------------------
+
+
+def test_a_preview_is_shown_to_whom_it_was_given_alone(ground: Ground) -> None:
+    first, second, _ = ground.deployed(3)
+    ground.post(second, "preview")
+    token = ground.post(first, "preview", expires_in=60)["url"].rpartition("/")[2]
+    checkpoint_id, end, signature = token.split(".")
+    forged = [
+        f"{checkpoint_id}.{end}.{'0' * 32}",
+        f"{checkpoint_id}.{end}.",
+        f"{checkpoint_id}.{int(end) + 1}.{signature}",
+        f"{second}.{end}.{signature}",
+    ]
+
+    def seen(cookie: str) -> bytes:
+        return ground.admin.visit(Cookie=f"pages_preview={cookie}").data
+
+    assert seen(token) == b"version 0"
+    assert [seen(cookie) for cookie in forged] == [b"version 2"] * 4
+    assert ground.services.previews.by_token(ground.site, token, now() + HOUR) is None
+    assert_success(ground.admin.delete(f"{SITE}/previews"))
+    assert seen(token) == b"version 2"
+
+
+def test_an_alias_that_another_site_has_stays_its_own(ground: Ground) -> None:
+    ground.deployed(1)
+    ground.admin.create("other", aliases=["more.localhost"])
+    for body in ({"aliases": ["more.localhost"]}, {"domain": "more.localhost"}, {"aliases": ["other.localhost"]}):
+        assert_failure(ground.admin.put(SITE, json=body), 409, "域名已被占用")
+    assert ground.wrong() == []
+
+
 # --- Trees -----------------------------------------------------------------------------------
 
 
