@@ -455,7 +455,7 @@ def test_previews_do_not_pile_up_unpacked(make_app: Callable[..., Flask], data: 
     tokens = [token_of(admin, each) for each in made]
     assert len(list((data / "trees/default/blog").iterdir())) <= warm + 2  # The live one, and the one before.
     for number, token in enumerate(tokens):
-        wait_until(lambda token=token, number=number: visit(admin, "/", token).text == str(number))
+        wait_until(lambda token=token, number=number: visit(admin, "/", token).text == str(number), "it is unpacked")
     assert len(list((data / "trees/default/blog").iterdir())) <= warm + 2  # The live one, and the one before.
     assert visit(admin).text == "7"
 
