@@ -69,6 +69,8 @@ _NAMES = (
     # Hugo's resized pictures.
     f"{_STEM}_hu_{_hex(16)}{_MEDIA}",
 )
+# No tool writes such a path, and all these questions at each of its letters would cost nginx milliseconds.
+_NOT_TOO_LONG = r"(?![\s\S]{1024})"
 _SHAPES = (
     f"{_FOLDERS}(?:{'|'.join(_NAMES)})",
     # Docusaurus, Sprockets, Phoenix.
@@ -86,7 +88,7 @@ _SHAPES = (
 
 # Of a whole path with its leading slash, with one meaning to ``re`` and to nginx, which has no room for more than
 # 4,095 bytes of it and unquotes "$" and a few backslashes.
-PATTERN: str = f"^(?:{'|'.join(_SHAPES)}){_END}"
+PATTERN: str = f"^{_NOT_TOO_LONG}(?:{'|'.join(_SHAPES)}){_END}"
 
 _HASHED = re.compile(PATTERN)
 

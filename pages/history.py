@@ -18,6 +18,7 @@ import msgspec
 from pages import files
 from pages.errors import CheckpointNotFound, HistoryBroken, SiteMovedOn
 from pages.model import (
+    ONE_YEAR,
     Checkpoint,
     Confirmation,
     History,
@@ -174,6 +175,10 @@ def _check(history: History, site: Site) -> None:
     ends += [history.plan.at] if history.plan else []
     if not all(datetime.fromisoformat(end).tzinfo for end in ends):
         raise ValueError("a time has no offset")
+    if not all(is_reasonable(datetime.fromisoformat(end)) for end in ends):
+        raise ValueError("a time is out of all reason")
+    if history.plan is not None and not 0 <= history.plan.confirm_within <= ONE_YEAR:
+        raise ValueError("a number of seconds is out of all reason")
 
 
 def checkpoint_in(history: History, checkpoint_id: str) -> Checkpoint:

@@ -73,7 +73,7 @@ def nginx_config(config: Config, listen: str, tls: Tls | None = None) -> str:
         "HASHED_SECONDS": str(ONE_YEAR),
         "HASHED": hashed_names.PATTERN,
         "RULES": f"{REDIRECTS}|{HEADERS}",
-        "MISSES_IN_ORDER": " ".join(f"$pages_miss_{depth}" for depth in range(PAGE_DEPTH, 0, -1)),
+        "NOT_FOUND_LOCATIONS": "\n".join(_not_found_locations()),
         "MISSES": "\n".join(_misses()),
         "STATIC": "\n".join(_twins(config)),
         "TREES": _trees(config),
@@ -129,12 +129,38 @@ def _file_cache(config: Config) -> list[str]:
 
 
 def _misses() -> list[str]:
-    """Where the page for a miss may be, so many folders down; the path of none is no file's."""
+    """How many folders a path has, and the first so many of them."""
+    depths = range(PAGE_DEPTH, 0, -1)  # The deepest first, as the first pattern that matches counts.
     return [
-        f'map $uri $pages_miss_{depth} {{\n    default "/.none";\n'
-        f'    "~^(?<pages_at_{depth}>(?:/[^/.][^/]*){{{depth}}})/" "$pages_at_{depth}/404.html";\n}}'
-        for depth in range(PAGE_DEPTH, 0, -1)
+        'map $uri $pages_not_found {\n    default "@not_found_0";',
+        *(f'    "~^(?:/[^/.][^/]*+){{{depth}}}/" "@not_found_{depth}";' for depth in depths),
+        "}",
+        *(
+            f'map $uri $pages_folder_{depth} {{\n    "~^(?<pages_first_{depth}>(?:/[^/]++){{{depth}}})/"'
+            f" $pages_first_{depth};\n}}"
+            for depth in depths
+        ),
     ]
+
+
+def _not_found_locations() -> list[str]:
+    """The answers to misses: from one of the folders from the root down, the nearest one first."""
+    return [_not_found_location(depth) for depth in range(PAGE_DEPTH + 1)]
+
+
+def _not_found_location(depth: int) -> str:
+    upwards = " ".join(f"$pages_folder_{number}/404.html" for number in range(depth, 0, -1))
+    return f"""    location @not_found_{depth} {{
+        try_files {upwards} /404.html =404;
+        error_page 403 404 = @no_page;
+        error_page 405 = @application;
+        sendfile off;
+        etag off;
+        add_header Last-Modified "" always;
+        add_header Cache-Control no-cache always;
+        add_header X-Content-Type-Options nosniff always;
+    }}
+"""
 
 
 def _carried() -> list[str]:

@@ -7,17 +7,19 @@ Both stand in the site's metadata, so they outlive every process; ``run_due`` is
 import logging
 import time
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
 from pages import history
-from pages.due import Due, Entry
+from pages.due import Due, Entry, times_of
 from pages.errors import (
     Broken,
     NothingPlanned,
     NothingToConfirm,
     PagesError,
     SiteBusy,
+    SiteLocked,
     SiteNotFound,
 )
 from pages.history import Histories
@@ -25,24 +27,33 @@ from pages.model import History, Plan, Site, timestamp
 from pages.publish import Publisher
 from pages.registry import Registry
 from pages.settling import Settler
+from pages.space import Space
 from pages.work import Work
 
 log = logging.getLogger(__name__)
 
-_RETRY_SECONDS = 10.0  # A locked site may be unlocked, a full disk cleared.
+# In which a deploy is over; a locked site may be unlocked, a full disk cleared; a damaged file be put right.
+_BUSY_SECONDS, _RETRY_SECONDS, _BROKEN_SECONDS = 1.0, 10.0, 60.0
 
 
 class Plans:
     """The switches to come of all sites of one data folder."""
 
     def __init__(
-        self, registry: Registry, histories: Histories, settler: Settler, publisher: Publisher, due: Due
+        self,
+        registry: Registry,
+        histories: Histories,
+        settler: Settler,
+        publisher: Publisher,
+        due: Due,
+        space: Space,
     ) -> None:
         self._registry = registry
         self._histories = histories
         self._settler = settler
         self._publisher = publisher
         self._due = due
+        self._space = space
         self._not_before: dict[str, float] = {}
 
     def plan(
@@ -65,63 +76,85 @@ class Plans:
             self._publisher.refuse_locked(site)
             plan = Plan(checkpoint_id, timestamp(at, "seconds"), confirm_within)
             self._due.add(site, at)
-            self._histories.write(work, msgspec.structs.replace(before, plan=plan))
+            self._write(work, site, before, msgspec.structs.replace(before, plan=plan))
         return plan
 
     def cancel(self, site: Site) -> None:
-        """Forget what was planned; ``NothingPlanned``."""
+        """Forget what was planned, on a full disk as well; ``NothingPlanned``."""
+        self._space.for_deleting(partial(self._cancel, site))
+
+    def _cancel(self, site: Site) -> None:
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
             if before.plan is None:
                 raise NothingPlanned()
-            self._histories.write(work, msgspec.structs.replace(before, plan=None))
+            self._write(work, site, before, msgspec.structs.replace(before, plan=None))
 
     def confirm(self, site: Site, checkpoint_id: str) -> None:
-        """Keep what was checked out with a net; ``NothingToConfirm``, also for another checkpoint."""
+        """Keep what was checked out with a net, on a full disk as well.
+
+        ``NothingToConfirm``, also for another checkpoint.
+        """
+        self._space.for_deleting(partial(self._confirm, site, checkpoint_id))
+
+    def _confirm(self, site: Site, checkpoint_id: str) -> None:
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
             if before.confirmation is None or before.confirmation.checkpoint != checkpoint_id:
                 raise NothingToConfirm()
-            self._histories.write(work, msgspec.structs.replace(before, confirmation=None))
+            self._write(work, site, before, msgspec.structs.replace(before, confirmation=None))
+
+    def _write(self, work: Work, site: Site, before: History, after: History) -> None:
+        self._histories.write(work, after)
+        self._due.forget(site, before, after)
 
     def note(self, site: Site) -> None:
         """See that a site with a switch to come is found when it is due; for records and metadata made by hand."""
-        known = self._histories.read(site)
-        for text in _times_of(known):
-            self._due.add(site, datetime.fromisoformat(text))
+        for time_due in times_of(self._histories.read(site)):
+            self._due.add(site, time_due)
 
     def run_due(self, now: datetime) -> None:
         """Do all that is due by now. What cannot be done yet is tried again some seconds later."""
-        for entry in self._due.until(now):
-            if self._not_before.get(entry.name, 0) <= time.monotonic():
-                try:
-                    is_done = self._run(entry, now)
-                except (SiteBusy, OSError) as error:
-                    log.warning("Site %s/%s: a switch is due and waits: %s", entry.username, entry.site_id, error)
-                    is_done = False
-                except Exception:  # One site's must not hold up all others.
-                    log.exception("Site %s/%s: a switch is due", entry.username, entry.site_id)
-                    is_done = False
-                if is_done:
-                    self._not_before.pop(entry.name, None)
-                    self._due.remove(entry)
-                else:
-                    self._not_before[entry.name] = time.monotonic() + _RETRY_SECONDS
+        due = self._due.until(now)
+        self._not_before = {entry.name: self._not_before.get(entry.name, 0.0) for entry in due}
+        for entry in due:
+            if self._not_before[entry.name] <= time.monotonic():
+                wait = self._seconds_to_wait(entry, now)
+                self._not_before[entry.name] = time.monotonic() + wait
 
-    def _run(self, entry: Entry, now: datetime) -> bool:
-        """Do what is due for one site; False when it has to wait."""
+    def _seconds_to_wait(self, entry: Entry, now: datetime) -> float:
+        """Do what is due for one site; in how many seconds it has to be tried again, if it cannot be done now.
+
+        Whatever is wrong with one site must not keep others waiting.
+        """
+        wait = _RETRY_SECONDS
         try:
-            site = self._registry.get(entry.username, entry.site_id)
-            if site.locked and _times_of(self._histories.read(site)):
-                return False  # Nothing goes live while it is.
-            with self._settler.locked_site(site) as work:
-                self._return(work, site, now)
-                self._switch(work, site, now)
+            self._space.for_deleting(partial(self._run, entry, now))  # A way back is there on a full disk as well.
+            wait = 0.0
         except SiteNotFound:
-            pass
+            self._due.remove(entry)
+        except SiteBusy as error:  # Several workers try: each goes on with the next site.
+            wait = _BUSY_SECONDS
+            log.info("Site %s/%s: a switch is due and waits: %s", entry.username, entry.site_id, error)
+        except (SiteLocked, OSError) as error:
+            log.warning("Site %s/%s: a switch is due and waits: %s", entry.username, entry.site_id, error)
         except Broken as error:
+            wait = _BROKEN_SECONDS
             log.error("Site %s/%s: a switch is due: %s (%s)", entry.username, entry.site_id, error, error.reason)
-        return True
+        except Exception:
+            wait = _BROKEN_SECONDS
+            log.exception("Site %s/%s: a switch is due, and cannot be done", entry.username, entry.site_id)
+        return wait
+
+    def _run(self, entry: Entry, now: datetime) -> None:
+        """Do what is due for one site, if nobody changes it at the moment: ``SiteBusy``."""
+        site = self._registry.get(entry.username, entry.site_id)
+        with self._settler.locked_site(site, timeout=0) as work:
+            if self._registry.get(site.username, site.id).locked and times_of(self._histories.read(site)):
+                raise SiteLocked()  # Nothing goes live while it is.
+            self._return(work, site, now)
+            self._switch(work, site, now)
+            self._due.remove(entry)
 
     def _return(self, work: Work, site: Site, now: datetime) -> None:
         """Undo a checkout that nobody has confirmed in time."""
@@ -151,14 +184,9 @@ class Plans:
         try:
             self._publisher.switch(work, site, known, checkpoint_id, now, confirm_within)
         except SiteBusy:
-            raise  # By and by it can.
+            raise  # It can be, only not now.
         except PagesError as error:
             reason = getattr(error, "reason", "")
             log.error("Site %s/%s: not switched to %s: %s %s", site.username, site.id, checkpoint_id, error, reason)
-            self._histories.write(work, known)
-
-
-def _times_of(known: History) -> list[str]:
-    """When switches of a site are due."""
-    times = [known.confirmation.until] if known.confirmation else []
-    return times + ([known.plan.at] if known.plan else [])
+            if self._histories.read(site).current == known.current:  # It has not come past its commit.
+                self._histories.write(work, known)

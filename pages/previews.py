@@ -12,20 +12,26 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from time import monotonic
 
 import msgspec
 
 from pages import history
-from pages.errors import Broken, CheckpointNotFound, HistoryBroken, SiteNotFound
+from pages.errors import Broken, CheckpointNotFound, HistoryBroken, SiteBusy, SiteNotFound
 from pages.history import Histories, is_checkpoint_id
 from pages.model import History, Preview, Site, timestamp
 from pages.registry import Registry
 from pages.settling import Settler
+from pages.space import Space
 from pages.trees import Trees
 from pages.versions import Versions
 
 _MOST = 100  # Previews of a site at one time; the ones that end first are dropped.
 _SIGNATURE_DIGITS = 32
+_REST = 4.0  # So many times as long as unpacking took.
+_MOST_RESTS = 1000  # More sites are not remembered.
 # A host's first label: no more than 63 characters of these (RFC 1123), and "--" is what stands between its parts.
 _LABEL = re.compile(r"(?P<id>[0-9]{8}-[0-9]{6}-[0-9a-f]{8})--(?P<site>.+)--(?P<username>.+)")
 _PART = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -51,6 +57,7 @@ class Previews:
         settler: Settler,
         trees: Trees,
         versions: Versions,
+        space: Space,
         domain: str,
     ) -> None:
         self._registry = registry
@@ -58,7 +65,9 @@ class Previews:
         self._settler = settler
         self._trees = trees
         self._versions = versions
+        self._space = space
         self._domain = domain
+        self._rest_until: dict[tuple[str, str], float] = {}
 
     def grant(self, site: Site, checkpoint_id: str, seconds: int, now: datetime) -> Granted:
         """Let a checkpoint be looked at for so long; ``CheckpointNotFound``, ``CheckpointBroken``."""
@@ -69,16 +78,19 @@ class Previews:
             self._versions.keep(work, site)
             others = [preview for preview in _alive(before, now) if preview.checkpoint != checkpoint_id]
             longest = max([until, *(_end(p) for p in _alive(before, now) if p.checkpoint == checkpoint_id)])
-            previews = sorted([*others, Preview(checkpoint_id, timestamp(longest, "seconds"))], key=_end)
+            previews = [*sorted(others, key=_end)[1 - _MOST :], Preview(checkpoint_id, timestamp(longest, "seconds"))]
             key = before.preview_key or secrets.token_hex(32)
-            after = msgspec.structs.replace(before, preview_key=key, previews=tuple(previews[-_MOST:]))
+            after = msgspec.structs.replace(before, preview_key=key, previews=tuple(sorted(previews, key=_end)))
             self._histories.write(work, after)
         end = int(until.timestamp())
         token = f"{checkpoint_id}.{end}.{_signature(key, site, checkpoint_id, end)}"
         return Granted(token, self.host_of(site, checkpoint_id), timestamp(until, "seconds"))
 
     def revoke(self, site: Site) -> None:
-        """Make all links and hosts of a site void."""
+        """Make all links and hosts of a site void, on a full disk as well."""
+        self._space.for_deleting(partial(self._revoke, site))
+
+    def _revoke(self, site: Site) -> None:
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
             after = msgspec.structs.replace(before, preview_key=secrets.token_hex(32), previews=())
@@ -98,7 +110,7 @@ class Previews:
             return None
         try:
             known = self._histories.read(site)
-        except HistoryBroken:  # What is live can be served all the same.
+        except HistoryBroken:  # What is live is served all the same.
             return None
         right = _signature(known.preview_key, site, checkpoint_id, int(end))
         is_right = hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), right.encode())
@@ -135,14 +147,24 @@ class Previews:
     def tree(self, site: Site, checkpoint_id: str) -> str:
         """A tree of the checkpoint; unpacked anew where it was cleared away.
 
-        ``CheckpointNotFound``, ``CheckpointBroken``, ``SiteBusy``.
+        Who has links to more versions than are kept must not have one unpacked by every request: so after each there
+        is a rest, in which the site can be changed. ``CheckpointNotFound``, ``CheckpointBroken``, ``SiteBusy``.
         """
         found = self._trees.find(site, checkpoint_id, lambda _tree: True)
-        if found is None:
-            with self._settler.locked_site(site) as work:
-                found = self._versions.tree_of(work, site, self._histories.get(site, checkpoint_id))
-                self._versions.keep(work, site)
-        return str(found)
+        return str(found or self._unpacked(site, checkpoint_id))
+
+    def _unpacked(self, site: Site, checkpoint_id: str) -> Path:
+        name = site.username, site.id
+        if monotonic() < self._rest_until.get(name, 0.0):
+            raise SiteBusy()
+        with self._settler.locked_site(site) as work:
+            began = monotonic()
+            found = self._versions.tree_of(work, site, self._histories.get(site, checkpoint_id))
+            self._versions.keep(work, site)
+            if len(self._rest_until) >= _MOST_RESTS:
+                self._rest_until.clear()
+            self._rest_until[name] = monotonic() + _REST * (monotonic() - began)
+        return found
 
 
 def previewed(known: History, now: datetime) -> set[str]:

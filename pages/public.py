@@ -78,6 +78,9 @@ class PublicLinks:
         for domain, link in links.items():
             if not self.is_right(site, [domain]):
                 work.put_link(link, self._paths.public_link(domain))
+                # A switch takes no lock of ours: it looks at the link after it, and we at what is live after the link.
+                if domain not in self.shown(site):
+                    self.hide(work, domain)
 
     def settle(self, work: Work, site: Site, domains: Collection[str]) -> None:
         """Put the links of these domains of the site right, whatever is there."""

@@ -170,9 +170,19 @@ class Publisher:
         with self._settler.changing(username, site_id) as work, self._registry.locked():
             if only_if is not None:
                 history.require_current(self._histories.read(self._registry.get(username, site_id)), only_if)
+            known = self._known(username, site_id)
             work.intend(DELETE, durably=True)
             self._registry.remove(work, username, site_id)
             self._settler.clear_away(work, username, site_id)
+            if known is not None:
+                self._due.forget(*known)
+
+    def _known(self, username: str, site_id: str) -> tuple[Site, History] | None:
+        """A site and its metadata; None where either cannot be read."""
+        with suppress(SiteNotFound, SiteBroken, HistoryBroken):
+            site = self._registry.get(username, site_id)
+            return site, self._histories.read(site)
+        return None
 
     # --- Versions ---------------------------------------------------------------------------
 
@@ -305,14 +315,15 @@ class Publisher:
     ) -> History:
         """``checkout`` for who holds the site's lock: from what the metadata says ``before`` to what it says then."""
         checkpoint = history.checkpoint_in(before, checkpoint_id)
+        net = self._net(site, before, checkpoint_id, now, confirm_within) if confirm_within else None
         tree = self._versions.tree_of(work, site, checkpoint)
         # An operator's own root is replaced after a power cut as well only if that is known.
         work.intend(checkpoint_id, durably=self._trees.has_own_root(site.username, site.id))
         link = self._versions.prepare(work, site, tree)
-        net = self._net(site, before, checkpoint_id, now, confirm_within) if confirm_within else None
         after = history.with_current(before, checkpoint_id, now, net)
         self._histories.write(work, after)
         self._versions.switch(work, site, link)
+        self._due.forget(site, before, after)
         return after
 
     def _net(self, site: Site, before: History, checkpoint_id: str, now: datetime, seconds: int) -> Confirmation:
@@ -330,15 +341,29 @@ class Publisher:
             history.checkpoint_in(before, checkpoint_id)
             self._histories.write(work, history.with_pin(before, checkpoint_id, pinned=pinned))
 
-    def delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime, only_if: history.OnlyIf = None) -> None:
+    def delete_checkpoint(
+        self,
+        site: Site,
+        checkpoint_id: str,
+        now: datetime,
+        only_if: history.OnlyIf = None,
+        is_needed: Callable[[History], bool] = lambda _: False,
+    ) -> None:
         """Take a checkpoint away: ``CheckpointNotFound``, ``CheckpointInUse`` for the current one.
 
-        ``CheckpointPinned``, ``CheckpointAwaited`` by a switch to come, ``SiteMovedOn``.
+        ``CheckpointPinned``, ``CheckpointAwaited`` by a switch to come or as ``is_needed`` says, ``SiteMovedOn``.
         """
-        delete = partial(self._delete_checkpoint, site, checkpoint_id, now, only_if)
+        delete = partial(self._delete_checkpoint, site, checkpoint_id, now, only_if, is_needed)
         self._space.for_deleting(delete, again=_unless_gone(delete))
 
-    def _delete_checkpoint(self, site: Site, checkpoint_id: str, now: datetime, only_if: history.OnlyIf) -> None:
+    def _delete_checkpoint(
+        self,
+        site: Site,
+        checkpoint_id: str,
+        now: datetime,
+        only_if: history.OnlyIf,
+        is_needed: Callable[[History], bool],
+    ) -> None:
         with self._settler.locked_site(site) as work:
             before = self._histories.read(site)
             history.checkpoint_in(before, checkpoint_id)
@@ -347,7 +372,7 @@ class Publisher:
                 raise CheckpointInUse()
             if checkpoint_id in before.pinned:
                 raise CheckpointPinned()
-            if checkpoint_id in history.awaited(before):
+            if checkpoint_id in history.awaited(before) or is_needed(before):
                 raise CheckpointAwaited()
             work.intend(checkpoint_id, durably=True)
             self._histories.write(work, history.without_checkpoint(before, checkpoint_id, now))
@@ -412,8 +437,10 @@ class Publisher:
             self._versions.keep(work, site)
             return checkpoint
         link = self._versions.prepare(work, site, tree)
-        self._histories.write(work, history.with_checkpoint(before, checkpoint))
+        after = history.with_checkpoint(before, checkpoint)
+        self._histories.write(work, after)
         self._versions.switch(work, site, link)
+        self._due.forget(site, before, after)
         return checkpoint
 
     def _after_versions(self, site: Site, now: datetime) -> datetime:

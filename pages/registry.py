@@ -267,6 +267,7 @@ class Registry:
 
     def settle_public(self, work: Work, site: Site) -> None:
         """See that nginx serves a site exactly when it may; cheap when it does (takes ``locked`` otherwise)."""
+        site = self._read(site.username, site.id)  # It may have got another alias while something was uploaded.
         if not self._public.is_right(site, self._owned(site)):
             with self.locked():
                 site = self._read(site.username, site.id)
@@ -274,9 +275,10 @@ class Registry:
 
     def hide_public(self, work: Work, site: Site) -> None:
         """Have the application answer for a site from now on, until ``settle_public``."""
+        site = self._read(site.username, site.id)
         if any(self._public.is_shown(domain) for domain in site.domains):
             with self.locked():
-                for domain in self._owned(site):
+                for domain in self._owned(self._read(site.username, site.id)):
                     self._public.hide(work, domain)
 
     def is_public(self, host: str) -> bool:

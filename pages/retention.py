@@ -16,6 +16,7 @@ from pages.history import Histories
 from pages.model import Checkpoint, History, Retention, Site, now
 from pages.previews import previewed
 from pages.publish import Publisher
+from pages.registry import Registry
 from pages.work import Workshop
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,16 @@ class Pruned:
 class Pruner:
     """Deletes what is not to be kept; ``defaults`` hold for a site that says nothing else."""
 
-    def __init__(self, workshop: Workshop, histories: Histories, publisher: Publisher, defaults: Retention) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        registry: Registry,
+        histories: Histories,
+        publisher: Publisher,
+        defaults: Retention,
+    ) -> None:
         self._workshop = workshop
+        self._registry = registry
         self._histories = histories
         self._publisher = publisher
         self._defaults = defaults
@@ -53,7 +62,7 @@ class Pruner:
         """Delete what these limits do not keep; ``dry_run`` only tells."""
         doomed = superfluous(self._histories.read(site), limits, time)
         if not dry_run:
-            doomed = [checkpoint for checkpoint in doomed if self._delete(site, checkpoint, time)]
+            doomed = [checkpoint for checkpoint in doomed if self._delete(site, limits, checkpoint, time)]
         return Pruned(doomed, sum(checkpoint.file_size for checkpoint in doomed))
 
     def prune_later(self, site: Site) -> None:
@@ -62,14 +71,17 @@ class Pruner:
             self._workshop.afterwards(partial(self._prune_now, site))
 
     def _prune_now(self, site: Site) -> None:
-        pruned = self.prune(site, self.limits_of(site), now())
+        pruned = self.prune(site, self.limits_of(self._registry.get(site.username, site.id)), now())
         if pruned.checkpoints:
             log.info("Site %s/%s: %d old checkpoints deleted", site.username, site.id, len(pruned.checkpoints))
 
-    def _delete(self, site: Site, checkpoint: Checkpoint, time: datetime) -> bool:
-        # Something has come to need it since.
+    def _delete(self, site: Site, limits: Retention, checkpoint: Checkpoint, time: datetime) -> bool:
+        def is_needed(known: History) -> bool:
+            return all(doomed.id != checkpoint.id for doomed in superfluous(known, limits, time))
+
+        # Something has come to need it since: there may be minutes between the first and the last of many.
         with suppress(CheckpointNotFound, CheckpointInUse, CheckpointPinned, CheckpointAwaited):
-            self._publisher.delete_checkpoint(site, checkpoint.id, time)
+            self._publisher.delete_checkpoint(site, checkpoint.id, time, is_needed=is_needed)
             return True
         return False
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pages import files, history
-from pages.errors import CheckpointBroken, CheckpointNotFound, PagesError, SiteBusy, SiteNotFound
+from pages.errors import Broken, CheckpointBroken, CheckpointNotFound, PagesError, SiteBusy, SiteNotFound
 from pages.history import Histories, is_checkpoint_id
 from pages.model import Site, is_name
 from pages.paths import Paths
@@ -46,7 +46,7 @@ class Settler:
     # --- Changes ----------------------------------------------------------------------------
 
     @contextmanager
-    def _holding(self, username: str, site_id: str) -> Iterator[Work]:
+    def _holding(self, username: str, site_id: str, timeout: float | None = None) -> Iterator[Work]:
         """A work folder that names the site, and the site's lock; what is thrown away goes after it.
 
         ``SiteNotFound`` for what can be no site's name: a lock is a file named after it.
@@ -55,22 +55,26 @@ class Settler:
             raise SiteNotFound()
         with (
             self._workshop.work(note=f"{username}/{site_id}") as work,
-            self._registry.site_locked(username, site_id),
+            self._registry.site_locked(username, site_id, timeout),
         ):
             yield work
 
     @contextmanager
-    def changing(self, username: str, site_id: str) -> Iterator[Work]:
+    def changing(self, username: str, site_id: str, timeout: float | None = None) -> Iterator[Work]:
         """A work folder that names the site, and its lock, for a change: one cut short is finished or undone.
 
         ``SiteNotFound`` for what can be no site's name, ``SiteBusy``.
         """
         self._workshop.clear_left(self.finish_abandoned)
-        with self._holding(username, site_id) as work:
+        with self._holding(username, site_id, timeout) as work:
             try:
                 yield work
             except OSError:
                 self._put_right(work, username, site_id)
+                raise
+            except (SiteBusy, Broken):  # The registry or a record was; a version may be in its place already.
+                if work.intent:
+                    self._put_right(work, username, site_id)
                 raise
 
     def _put_right(self, work: Work, username: str, site_id: str) -> None:
@@ -82,12 +86,12 @@ class Settler:
             work.leave_unfinished()
 
     @contextmanager
-    def locked_site(self, site: Site) -> Iterator[Work]:
-        """The site's lock, with everything that an earlier crash left finished.
+    def locked_site(self, site: Site, timeout: float | None = None) -> Iterator[Work]:
+        """The site's lock, with everything that an earlier crash left finished; ``SiteBusy`` after ``timeout`` seconds.
 
         ``SiteNotFound`` when the site is gone by now, also when another one took its name.
         """
-        with self.changing(site.username, site.id) as work:
+        with self.changing(site.username, site.id, timeout) as work:
             if self._registry.get(site.username, site.id).created_at != site.created_at:
                 raise SiteNotFound()
             self._settle(work, site)

@@ -73,6 +73,7 @@ class _Files(Generic[Parsed]):
 
     def of(self, tree: str) -> Parsed | None:
         path = f"{tree}/{self._name}"
+        looked_ns = time.time_ns()  # Before it is read: a long file takes longer than a tick.
         try:
             status = os.lstat(path)
         except OSError as error:
@@ -90,7 +91,7 @@ class _Files(Generic[Parsed]):
             rules = self._parse(files.read(path, MAX_FILE_BYTES + 1))
         except FileNotFoundError:
             return None
-        if time.time_ns() - status.st_ctime_ns > _RACY_NS:
+        if looked_ns - status.st_ctime_ns > _RACY_NS:
             self._remember(path, _Known(identity, rules))
         return rules
 

@@ -23,7 +23,8 @@ from pages.work import Work
 
 log = logging.getLogger(__name__)
 
-_NO_CHECKPOINT = "initial"
+NO_CHECKPOINT = "initial"  # What is live before anything was.
+_EVER = 1e10  # Seconds.
 
 
 class Trees:
@@ -74,7 +75,7 @@ class Trees:
             return False
         if tree.parent.parent != self._paths.versions(site.username, site.id):
             return own_root
-        return checkpoint_of(tree) == (current or _NO_CHECKPOINT)
+        return checkpoint_of(tree) == (current or NO_CHECKPOINT)
 
     def replaced(self, site: Site, live: str, seconds: float) -> list[str]:
         """The trees that were live until at most so long ago, the last one first; ``live`` is the one that is now."""
@@ -88,7 +89,7 @@ class Trees:
 
     def make_initial(self, work: Work, site: Site) -> None:
         """An empty root, for an operator to drop files into before the first deploy."""
-        tree = self._new_version(site, _NO_CHECKPOINT) / TREE
+        tree = self._new_version(site, NO_CHECKPOINT) / TREE
         files.make_folders(tree)
         self.switch(work, site, self.prepare(work, site, tree))
 
@@ -119,6 +120,9 @@ class Trees:
         if before is not None and before.parent.parent == self._paths.versions(site.username, site.id):
             kept = before if before.parent.name != version else None
         try:
+            if kept is not None:
+                (kept.parent / REPLACED).touch()
+                os.utime(kept.parent)  # Its place in the queue: the first to be replaced are the first to go.
             self._drop_old(work, site, version, kept)
         except OSError as error:  # The switch is done; this is only tidying.
             log.warning("The older trees of %s/%s cannot be cleared: %s", site.username, site.id, error)
@@ -131,7 +135,12 @@ class Trees:
     def tidy(self, work: Work, site: Site) -> None:
         """Drop the oldest trees, where one was placed that does not go live."""
         live = self.live(site)
-        self._drop_old(work, site, live.parent.name if live else "", None)
+        self._drop_old(work, site, live.parent.name if live else "", self._live_before(site, live))
+
+    def _live_before(self, site: Site, live: Path | None) -> Path | None:
+        """The tree that was live before the one that is: visitors may be on it."""
+        before = self.replaced(site, str(live), _EVER)
+        return Path(before[0]) if before else None
 
     def find(self, site: Site, checkpoint_id: str, is_ready: Callable[[Path], bool]) -> Path | None:
         """A tree of this checkpoint that ``is_ready`` accepts; None when it must be unpacked."""
@@ -154,19 +163,18 @@ class Trees:
     def discard_warm(self, work: Work, site: Site) -> None:
         """Take away all trees but the live one and the one before it."""
         live = self.live(site)
-        for version in self._by_age(site, live.parent.name if live else "")[:-1]:
-            self.discard_tree(work, site, version / TREE)
+        before = self._live_before(site, live)
+        for version in self._by_age(site, live.parent.name if live else ""):
+            if version / TREE != before:
+                self.discard_tree(work, site, version / TREE)
 
     def has_warm(self, username: str, site_id: str) -> bool:
         """Are there more trees than the live one and the one before it?"""
         return len(_folders_in(self._paths.versions(username, site_id))) > 2
 
     def _drop_old(self, work: Work, site: Site, version: str, before: Path | None) -> None:
-        if before is not None:
-            (before.parent / REPLACED).touch()
-            os.utime(before.parent)  # Its place in the queue: the first to be replaced are the first to go.
         old = self._by_age(site, version)
-        warm = [each for each in old if not each.name.startswith(_NO_CHECKPOINT) or each / TREE == before]
+        warm = [each for each in old if not each.name.startswith(NO_CHECKPOINT) or each / TREE == before]
         for each in old:
             # Nor the one before, which an older one seems to follow when the clock went back.
             if each not in warm[-self._warm :] and each / TREE != before:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pages import files
 from pages.archive import read_stored_archive
-from pages.errors import BadArchive, CheckpointBroken, SiteBusy
+from pages.errors import BadArchive, CheckpointBroken, SiteBroken, SiteBusy
 from pages.history import Histories
 from pages.model import Checkpoint, History, Manifest, Site
 from pages.paths import Paths
@@ -102,7 +102,7 @@ class Versions:
         before = self._trees.switch(work, site, link)
         try:
             self._registry.settle_public(work, site)
-        except SiteBusy:  # The switch is done; until then the application answers.
+        except (SiteBusy, SiteBroken):  # The switch is done; until then the application answers.
             work.afterwards(partial(self._settle_public, site))
         live = self._trees.live(site)
         if before is not None and self._histories.is_large(site, checkpoint_of(before)):

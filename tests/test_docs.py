@@ -52,6 +52,7 @@ def test_the_makefile_has_the_target(target: str) -> None:
         "docs/api.md",
         "docs/checkpoints.md",
         "docs/operations.md",
+        "docs/serving.md",
         "docs/tls.md",
         "deploy/README.md",
         "CHANGELOG.md",

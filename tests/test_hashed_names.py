@@ -421,3 +421,9 @@ def test_most_hashes_of_a_tool_are_recognised(shape: str, alphabet: str, length:
     choice = random.Random(1)
     names = [shape.format("".join(choice.choices(alphabet, k=length))) for _ in range(5000)]
     assert sum(map(is_hashed, names)) / len(names) > share
+
+
+@pytest.mark.parametrize(("length", "expected"), [(200, True), (1023, True), (1024, False), (8000, False)])
+def test_a_path_longer_than_any_tool_writes_costs_no_search(length: int, expected: bool) -> None:
+    end = "/assets/index-BQ2f8_3K.js"
+    assert is_hashed("/" + "a" * (length - len(end) - 1) + end) == expected

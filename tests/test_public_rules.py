@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import Reply, basic, wait_until
+from helpers import Reply, basic, wait_until, zip_of
 from test_public import Front, links, start
 
 from pages.nginx import CARRIED_BY_ITSELF, CARRIED_BY_NAME, PREVIEW_COOKIE
@@ -61,6 +61,10 @@ def test_one_file_of_rules_is_enough_also_an_empty_one(front: Front, name: str) 
     assert front.get(f"/{name}", f"{site}.localhost").status == 404
 
 
+FILES = ("index.html", "a.css", "picture.png", "film.mp4", "about.html", "both.html", "both/index.html")
+PATHS = ("/", "/a.css", "/picture.png", "/film.mp4", "/about", "/both/")
+
+
 class Asker:
     """Asks without a pause; ``wrong`` is every answer of the version with rules that is without them."""
 
@@ -90,24 +94,43 @@ class Asker:
 
 
 def test_no_answer_of_a_version_with_rules_is_without_them_while_checkouts_go_back_and_forth(front: Front) -> None:
-    plain = front.put_up("shuttle", {"index.html": "plain", "a.css": "plain"})
+    _go_back_and_forth(front, 200)
+
+
+def test_nor_is_one_where_nginx_keeps_files_for_a_second(tmp_path_factory: pytest.TempPathFactory) -> None:
+    front = start(tmp_path_factory, PAGES_NGINX_FILE_CACHE="true")
+    try:
+        _go_back_and_forth(front, 12)
+    finally:
+        front.stop()
+
+
+def _have_answers(askers: list[Asker], enough: list[int]) -> bool:
+    return all(asker.answered >= number for asker, number in zip(askers, enough, strict=True))
+
+
+def _go_back_and_forth(front: Front, times: int) -> None:
     rules = {"_headers": "/*\n  X-Own: ruled\n"}
-    ruled = front.deployed("shuttle", {"index.html": "ruled", "a.css": "ruled", **rules})
+    plain = front.put_up("shuttle", {**dict.fromkeys(FILES, "plain"), "404.html": "never"})
+    ruled = front.deployed("shuttle", {**dict.fromkeys(FILES, "ruled"), "404.html": "never", **rules})
     host = "shuttle.localhost"
-    askers = [Asker(front.nginx.port, host, path) for path in ("/", "/a.css") for _ in range(3)]
+    askers = [Asker(front.nginx.port, host, path) for path in PATHS for _ in range(2)]
     enough = threading.Event()
     threads = [threading.Thread(target=asker.ask_until, args=(enough,)) for asker in askers]
     for thread in threads:
         thread.start()
     admin = http.client.HTTPConnection("127.0.0.1", front.server.port, timeout=30)
     try:
-        for number in range(200):
+        for number in range(times):
             checkpoint = (plain, ruled)[number % 2]
             path = f"/_api/sites/default/shuttle/checkpoints/{checkpoint}/checkout"
             admin.request("POST", path, headers=basic())
             assert admin.getresponse().read()
             reply = front.get("/", host)
             assert (reply.body, reply.headers["X-Own"]) == ((b"plain", None), (b"ruled", "ruled"))[number % 2], number
+            # No request lasts longer than from one switch to the next but one.
+            enough_answers = [asker.answered + 2 for asker in askers]
+            wait_until(lambda enough=enough_answers: _have_answers(askers, enough), "everybody is answered")
     finally:
         enough.set()
         for thread in threads:
@@ -267,6 +290,21 @@ def test_a_large_file_is_delivered_by_nginx_with_every_header_that_it_can_carry(
             given = through.headers.get_all(name)
             assert given == direct.headers.get_all(name), (name, method, headers)
             assert given == [f"value-of-{name}"] or through.status == 304
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.3f2a9c1b.js"])
+def test_a_large_file_that_nginx_cannot_read_is_a_miss_and_no_circle(front: Front, name: str) -> None:
+    site = f"unread-{len(name)}"
+    reply = front.server.api("POST", "/_api/sites", {"id": site, "username": "moved", "domain": f"{site}.localhost"})
+    assert reply.status == 201
+    files: dict[str, bytes | str] = {"index.html": "1", name: LARGE, "_headers": "/*\n  X-Frame-Options: DENY\n"}
+    assert front.server.deploy(zip_of(files), site=f"moved/{site}").status == 200
+    trees = front.server.data / "trees"
+    if not (trees / "moved").is_symlink():  # Pages does not mind, and nginx follows no link there.
+        (trees / "moved").rename(trees.parent / "moved-trees")
+        (trees / "moved").symlink_to("../moved-trees")
+    assert front.get(f"/{name}", f"{site}.localhost", direct=True).status == 200
+    assert front.get(f"/{name}", f"{site}.localhost").status == 404
 
 
 @pytest.mark.parametrize("line", ["Refresh: 5", "X-Own: yes", "SourceMap: /x.map", "Pragma: no-cache"])

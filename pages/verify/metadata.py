@@ -11,7 +11,7 @@ import msgspec
 from pages import files
 from pages.history import is_checkpoint_id
 from pages.model import Checkpoint, History, is_reasonable, timestamp
-from pages.trees import checkpoint_of
+from pages.trees import NO_CHECKPOINT, checkpoint_of
 from pages.verify.content import require_readable
 from pages.verify.findings import Finding
 from pages.verify.parts import SitePart
@@ -33,7 +33,7 @@ class MetadataPart(SitePart):
         ids = [checkpoint.id for checkpoint in history.checkpoints]
         if ids != sorted(set(ids), reverse=True):
             yield self.finding(path, "metadata-order")
-        if history.current not in ids and (ids or history.current is not None):
+        if history.current is not None and history.current not in ids:  # None: all are stored, and none went live.
             yield self.finding(path, "metadata-current", str(history.current))
 
     def mend(self, work: Work) -> None:
@@ -49,13 +49,20 @@ class MetadataPart(SitePart):
         checkpoints = [known.get(found) or self._entry(found) for found in sorted(ids, reverse=True)]
         if current not in ids:
             live = self._live()
-            current = live if live in ids else checkpoints[0].id if checkpoints else None
+            newest = checkpoints[0].id if checkpoints and live != NO_CHECKPOINT else None
+            current = live if live in ids else newest
         if path.is_file() and not path.is_symlink():
             self.ground.quarantine.copy(path, self.found[0].kind)
         else:
             self.ground.quarantine.take(work, path, self.found[0].kind)
         updated = max([self.ground.now, *(datetime.fromisoformat(c.created_at) for c in checkpoints)])
-        history = History(self.site_id, self.username, current, tuple(checkpoints), timestamp(updated, "seconds"))
+        base = before or History(self.site_id, self.username, None, (), "")
+        history = msgspec.structs.replace(
+            _without_what_is_gone(base, ids, current),
+            current=current,
+            checkpoints=tuple(checkpoints),
+            updated_at=timestamp(updated, "seconds"),
+        )
         self.ground.histories.write(work, history)
 
     @property
@@ -107,3 +114,15 @@ class MetadataPart(SitePart):
     def _salvaged_current(self) -> str | None:
         found = _CURRENT.search(self._text())
         return found[1].decode() if found and is_checkpoint_id(found[1].decode()) else None
+
+
+def _without_what_is_gone(history: History, ids: set[str], current: str | None) -> History:
+    """The same without pins, previews and switches to come that lead to no checkpoint."""
+    waiting, plan = history.confirmation, history.plan
+    return msgspec.structs.replace(
+        history,
+        pinned=tuple(found for found in history.pinned if found in ids),
+        previews=tuple(preview for preview in history.previews if preview.checkpoint in ids),
+        confirmation=waiting if waiting and waiting.checkpoint == current and waiting.back_to in ids else None,
+        plan=plan if plan and plan.checkpoint in ids else None,
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from pages.errors import CheckpointBroken, CheckpointNotFound
 from pages.history import checkpoint_in
 from pages.model import Manifest
-from pages.paths import ENCODINGS, TREE
+from pages.paths import ENCODINGS, REPLACED, TREE
 from pages.precompress import SUFFIXES
 from pages.verify.content import Content, is_consistent, is_damage, read_tree, twin_digest
 from pages.verify.findings import Finding
@@ -47,7 +47,7 @@ class TreePart(SitePart):
             yield from self._look_inside()
 
     def _look_inside(self) -> Iterator[Finding]:
-        for name in sorted({*os.listdir(self._version)} - {TREE, ENCODINGS}):
+        for name in sorted({*os.listdir(self._version)} - {TREE, ENCODINGS, REPLACED}):
             yield self.finding(self._version / name, "foreign")
         if not _is_folder(self._tree):
             yield self.finding(self._version, "tree-missing")

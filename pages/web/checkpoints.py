@@ -36,7 +36,6 @@ def list_checkpoints(username: str, site_id: str) -> Response:
     sizes = services().versions.sizes_of(site, history)
     listed = [_listed(checkpoint, history, sizes[checkpoint.id]) for checkpoint in history.checkpoints]
     data: dict[str, Any] = {"current": history.current, "checkpoints": listed, "total": len(listed)}
-    data["size_on_disk"] = sum(sizes.values())
     for name in ("confirmation", "plan"):
         if (waiting := getattr(history, name)) is not None:
             data[name] = waiting

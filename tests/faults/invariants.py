@@ -1,7 +1,7 @@
 """What has to be so after a crash and a start, whatever happened: the checker of a data folder.
 
 Nothing here imports ``pages``: what it knows is the layout on disk, so that it judges patched copies as well.
-``violations`` gives I1 to I6, I9, I13 and I14; by ``seen`` and ``state`` lab.py judges the others:
+``violations`` gives I1 to I6, I9 and I13 to I15; by ``seen`` and ``state`` lab.py judges the others:
 
 I7   The state is that after the last acknowledged operation, or after the one that was under way.
 I8   Nothing that was acknowledged is lost, also when the power was cut.
@@ -18,11 +18,22 @@ import os
 import re
 import stat
 import tarfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 NOT_SERVED = "what is served is not what the current archive holds"
 _CHECKPOINT = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
+# What nginx knows how to serve; of a record that does not say so, too.
+_PLAIN = {
+    "enabled": True,
+    "index": "index.html",
+    "clean_urls": False,
+    "trailing_slash": "auto",
+    "spa": False,
+    "not_found": "404.html",
+    "cache": {"html": 0, "assets": 0, "hashed": 31_536_000},
+}
 _RECORD_FIELDS = ["id", "username", "domain", "index", "enabled", "created_at", "updated_at"]
 
 
@@ -81,11 +92,14 @@ def _domains(record: dict[str, Any]) -> list[str]:
 def _public_domains(data: Path, site: str, record: dict[str, Any]) -> list[str]:
     """What nginx may serve of a site by itself."""
     root = data / "sites" / site
-    plain = record["enabled"] and record["index"] == "index.html" and not record.get("spa")
-    if not plain or any((root / name).exists() for name in ("_redirects", "_headers")):
+    if any(record.get(name, plain) != plain for name, plain in _PLAIN.items()) or has_rules(root):
         return []
     served = _domains(record) if record.get("alias_mode") == "serve" else [record["domain"]]
     return [domain for domain in served if not domain.startswith("*")]
+
+
+def has_rules(root: Path) -> bool:
+    return any((root / name).exists() for name in ("_redirects", "_headers"))
 
 
 def links_in(folder: Path) -> dict[str, str]:
@@ -149,12 +163,32 @@ def _site_violations(data: Path, site: str) -> list[str]:
     for checkpoint in metadata["checkpoints"]:
         wrong += _checkpoint_violations(history, checkpoint)
     current = metadata["current"]
-    if current not in (ids or [None]):
+    if current not in [*ids, None]:
         wrong.append(f"I4 current is {current}, which is no checkpoint")
+    wrong += _promises_violations(data, site, metadata, ids)
     text = (history / "metadata.json").read_text() + (data / "registry" / f"{site}.json").read_text()
     if str(data) in text or "/work/" in text or '"admin' in text:
         wrong.append("I14 a record tells more than it should")
     return wrong + _root_violations(data, site, current)
+
+
+def _promises_violations(data: Path, site: str, metadata: dict[str, Any], ids: list[str]) -> list[str]:
+    """I15: what was promised of checkpoints can be kept. A switch to come is to be found by its time in ``due/``,
+    and it leads to a checkpoint; what is pinned or previewed is there. (An entry of ``due/`` too many is harmless,
+    and a key may stand for a checkpoint that was deleted.)
+    """
+    plan, waiting = metadata.get("plan"), metadata.get("confirmation")
+    times = ([plan["at"]] if plan else []) + ([waiting["until"]] if waiting else [])
+    needed = {f"{int(datetime.fromisoformat(time).timestamp()) + 1:011d},{site.replace('/', ',')}" for time in times}
+    wrong = [f"I15 nothing in due/ tells of {name}" for name in needed - set(os.listdir(data / "due"))]
+    named = {*metadata.get("pinned", []), *(preview["checkpoint"] for preview in metadata.get("previews", []))}
+    named |= ({plan["checkpoint"]} if plan else set()) | ({waiting["back_to"]} if waiting else set())
+    wrong += [f"I15 {found} is promised, and is no checkpoint" for found in sorted(named - set(ids))]
+    if waiting and waiting["checkpoint"] != metadata["current"]:
+        wrong.append("I15 what waits to be confirmed is not what is served")
+    if metadata.get("previews") and not metadata.get("preview_key"):
+        wrong.append("I15 there are previews, and no key")
+    return wrong
 
 
 def _checkpoint_violations(history: Path, checkpoint: dict[str, Any]) -> list[str]:
@@ -300,14 +334,26 @@ def state(data: Path) -> str:
         path = data / "sites-checkpoints" / site / "metadata.json"
         metadata = json.loads(path.read_bytes()) if path.exists() else {"current": None, "checkpoints": []}
         told[site] = {
-            "record": {
-                name: record[name] for name in sorted({*_RECORD_FIELDS, "aliases"} - {"created_at", "updated_at"})
-            },
+            "record": {name: record[name] for name in sorted(set(record) - {"created_at", "updated_at"})},
+            "to come": _to_come(metadata),
             "current": (metadata["current"] or "")[-8:],
             "checkpoints": [[c["id"][-8:], c["source"], c["description"][:3]] for c in metadata["checkpoints"]],
             "served": _texts((data / "sites" / site).resolve()),
         }
     return json.dumps(told, sort_keys=True)
+
+
+def _to_come(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What metadata says besides the seed's fields: pins, previews, keys, and switches to come."""
+    plan, waiting = metadata.get("plan"), metadata.get("confirmation")
+    return {
+        "pinned": [found[-8:] for found in metadata.get("pinned", [])],
+        "previews": [preview["checkpoint"][-8:] for preview in metadata.get("previews", [])],
+        "has key": bool(metadata.get("preview_key")),
+        "uploads": [[upload["key"], upload["checkpoint"][-8:]] for upload in metadata.get("uploads", [])],
+        "plan": plan and [plan["checkpoint"][-8:], plan.get("confirm_within", 0)],
+        "confirmation": waiting and [waiting["checkpoint"][-8:], waiting["back_to"][-8:]],
+    }
 
 
 def _texts(tree: Path) -> dict[str, str]:

@@ -7,12 +7,14 @@ content), the fsync of its folder (a name), or a syncfs (all there is). The rule
 R1   What is renamed or linked to a durable place, or to where it is served from, is clean, with all that is in it.
 R2   When an answer is given, every durable folder and file that was changed is clean.
 R3   When a commit is renamed into place (``metadata.json``, a registry record) all durable things of that site are
-     clean; when the root of a site is switched, the tree it leads to is, and its metadata.
+     clean, and the names in due/, as it may promise a switch at a time; when the root of a site is switched, the tree
+     it leads to is, and its metadata.
 
-Durable: registry/, domains/, public/, sites/, sites-checkpoints/, lost/, backups/, the names in trees/ that lead to a
-live tree, and the folders that hold all these. Derived, so lost without harm: locks/, cache/, ballast/, failed-logins,
-and what is below a tree (a deploy's syncfs covers it; R1 and R3 hold it to be clean when it goes live). Temporary:
-work/, but for its notes. That a tree thrown away, or the first name of a backup, is there again does no harm.
+Durable: registry/, domains/, public/, sites/, sites-checkpoints/, lost/, due/ (names alone), backups/, the names in
+trees/ that lead to a live tree, and the folders that hold all these. Derived, so lost without harm: locks/, cache/,
+ballast/, failed-logins, and what is below a tree (a deploy's syncfs covers it; R1 and R3 hold it to be clean when it
+goes live). Temporary: work/, but for its notes. That a tree thrown away, an entry of due/ that was done, or the first
+name of a backup, is there again does no harm.
 
 R4   Before a durable change that a start could not tell from anything else (a site created or deleted, a checkpoint
      deleted or stored) the notes of its work folder are on disk, by name and content.
@@ -26,14 +28,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _DURABLE = re.compile(
-    r"(?:|data|backups(?:/backup-.*)?|data/(?:registry|domains|public|sites|sites-checkpoints|lost)(?:/.*)?)"
+    r"(?:|data|backups(?:/backup-.*)?|data/(?:registry|domains|public|sites|sites-checkpoints|lost|due)(?:/.*)?)"
 )
 _TREES = re.compile(r"data/trees(?:/[^/]+){0,2}")  # The folders whose names lead to a version.
 _SERVED = re.compile(r"data/(?:trees|cache/encodings)/[^/]+/[^/]+/[^/]+")
 # Counts that may be forgotten, nothing at all, and when a tree was live for the last time.
 _LOSABLE = r"data/failed-logins|data/ballast(?:/.*)?|data/trees/[^/]+/[^/]+/[^/]+/\.replaced"
 _HARMLESS = re.compile(_LOSABLE)
-_DROPPED = re.compile(rf"data/trees/[^/]+/[^/]+/[^/]+|backups/\.unfinished-.*|{_LOSABLE}")
+_DROPPED = re.compile(rf"data/trees/[^/]+/[^/]+/[^/]+|data/due/[^/]+|backups/\.unfinished-.*|{_LOSABLE}")
+_NAME_ALONE = re.compile(r"data/due/[^/]+")  # Empty files.
 _NOTE = re.compile(r"data/work/[^/]+(?:/note|/intent)?")
 _ARCHIVE = re.compile(r"data/sites-checkpoints/([^/]+/[^/]+)/checkpoints/[^/]+")
 _ALL_OF_A_SITE = re.compile(r"data/(?:sites-checkpoints|sites)/([^/]+)/[^/]+")
@@ -116,7 +119,7 @@ class Disk:
         elif event.call == "syncfs":
             self.dirty.clear()
             self.unnamed.clear()
-        elif event.call in ("write", "truncate") or event.is_new:
+        elif event.call in ("write", "truncate") or (event.is_new and not _NAME_ALONE.fullmatch(event.path)):
             self.dirty[event.inode] = str(event)
         if _HARMLESS.fullmatch(event.path):
             return
@@ -179,6 +182,8 @@ class Disk:
         if _is_durable(target) or _SERVED.fullmatch(target):
             self.find("R1", event, self.dirty_below(event.path))
         if match := _METADATA.fullmatch(target):
+            due = self.where.get("data/due", 0)
+            self.find("R3", event, [self.dirty[due]] if due in self.dirty else [])
             self.find("R3", event, self._dirty_of(match[1], ("sites-checkpoints",)))
         if match := _RECORD.fullmatch(target):
             self.find("R3", event, self._dirty_of(match[1], ("sites-checkpoints", "sites")))

@@ -6,19 +6,25 @@ it, and run any test of tests/faults with PAGES_SOURCE naming that folder; or ``
 """
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from faults import lint
 from faults.runs import SOURCE, lab
+from helpers import PROJECT
 
 # ruff: noqa: E501
 
 
 @dataclass(frozen=True)
 class Bug:
-    """``old`` becomes ``new`` in a module; found by a fault of ``modes`` in ``scene``, or by the lint if there are none."""
+    """``old`` becomes ``new`` in a module; found by a fault of ``modes`` in ``scene``, or by the lint if there are none.
+
+    A ``scene`` may also be a test of test_promises.py.
+    """
 
     name: str
     module: str
@@ -62,6 +68,13 @@ SYNCS = [
     Bug("a public link's removal", "public.py", "files.fsync_folder(self._paths.public)", "pass", "disable"),
     Bug("an archive's removal", "history.py", "files.fsync_folder(folder)", "pass", "delete checkpoint"),
     Bug("a site's removal", "settling.py", "files.fsync_folder(folder)", "pass", "delete beside another"),
+    Bug(
+        "a switch's entry",
+        "due.py",
+        "        files.fsync_folder(self._folder)  # Also",
+        "        pass  # Also",
+        "plan",
+    ),
     Bug("a backup's content", "backups.py", "os.fsync(file.fileno())", "pass", "backup"),
     Bug(
         "a backup's name",
@@ -100,28 +113,40 @@ SYNCS = [
     ),
 ]
 
-_COMMIT = "            self._histories.write(work, history.with_current(before, checkpoint_id, now))\n"
-_SWITCH = "            self._versions.switch(work, site, link)\n"
+_CURRENT = "        after = history.with_current(before, checkpoint_id, now, net)\n"
+_NEWEST = "        after = history.with_checkpoint(before, checkpoint)\n"
+_COMMIT = "        self._histories.write(work, after)\n"
+_SWITCH = "        self._versions.switch(work, site, link)\n"
 _STORE = "        self._histories.store(work, site, checkpoint_id, new.archive, manifest)\n"
-_WRITE = "        self._histories.write(work, history.with_checkpoint(before, checkpoint))\n"
+_EARLY = "        self._histories.write(work, history.with_checkpoint(before, checkpoint))\n"
 _READY, _ADD = "            self._settler.make_ready(work, site)\n", "            self._registry.add(work, site)\n"
 _REMOVE = "            self._registry.remove(work, username, site_id)\n"
 _CLEAR = "            self._settler.clear_away(work, username, site_id)\n"
 _RECORD = "            work.move(record, self._paths.record(username, site_id))\n"
 _RELEASE = "            for domain in old:\n                self._release(work, domain, username, site_id)\n"
 
+_NOTED = "            self._due.add(site, at)\n"
+_PLANNED = "            self._write(work, site, before, msgspec.structs.replace(before, plan=plan))\n"
+
 # Two steps swapped, one forgotten, an error passed over.
 LOGIC = [
-    Bug("switch before commit", "publish.py", _COMMIT + _SWITCH, _SWITCH + _COMMIT, "warm checkout", "kill"),
+    Bug(
+        "switch before commit",
+        "publish.py",
+        _CURRENT + _COMMIT + _SWITCH,
+        _CURRENT + _SWITCH + _COMMIT,
+        "warm checkout",
+        "kill",
+    ),
     Bug(
         "deploy switches before it commits",
         "publish.py",
-        _WRITE + _SWITCH[4:],
-        _SWITCH[4:] + _WRITE,
+        _NEWEST + _COMMIT + _SWITCH,
+        _NEWEST + _SWITCH + _COMMIT,
         "second deploy",
         "kill",
     ),
-    Bug("metadata before the archive", "publish.py", _STORE, _WRITE + _STORE, "second deploy", "kill"),
+    Bug("metadata before the archive", "publish.py", _STORE, _EARLY + _STORE, "second deploy", "kill"),
     Bug(
         "archive goes before the commit",
         "publish.py",
@@ -245,7 +270,125 @@ LOGIC = [
         "second deploy",
         "eio",
     ),
+    Bug(
+        "a plan is written before the entry that finds it",
+        "plans.py",
+        _NOTED + _PLANNED,
+        _PLANNED + _NOTED,
+        "plan",
+        "eio",
+    ),
+    Bug(
+        "a planned switch is not forgotten",
+        "plans.py",
+        "forgotten = msgspec.structs.replace(known, plan=None)",
+        "forgotten = known",
+        "planned switch",
+        "kill",
+    ),
+    Bug(
+        "a deploy leaves the net of what it replaces",
+        "history.py",
+        "current=checkpoint.id, confirmation=None)",
+        "current=checkpoint.id)",
+        "deploy over a net",
+        "kill",
+    ),
+    Bug(
+        "nginx serves rules before it is told not to",
+        "versions.py",
+        "        if has_rules(str(tree)):\n",
+        "        if False:\n",
+        "deploy the first rules",
+        "kill",
+    ),
+    Bug(
+        "a deleted site keeps its aliases",
+        "registry.py",
+        "            files.fsync_folder(record.parent)\n            for domain in domains:\n",
+        "            files.fsync_folder(record.parent)\n            for domain in domains[:1]:\n",
+        "delete with aliases",
+        "eio",
+    ),
     Bug("files that others cannot read", "staging.py", "_CREATE, 0o644)", "_CREATE, 0o600)", "first deploy", "kill"),
+]
+
+# What no crash shows: found by a test of test_promises.py.
+PROMISES = [
+    Bug(
+        "a busy moment costs a switch",
+        "plans.py",
+        "        except SiteBusy:\n            raise  #",
+        "        except ZeroDivisionError:\n            raise  #",
+        "test_a_planned_switch_waits_for_a_busy_registry",
+    ),
+    Bug(
+        "a clock waits for one site's lock",
+        "plans.py",
+        "self._settler.locked_site(site, timeout=0)",
+        "self._settler.locked_site(site)",
+        "test_a_site_that_is_being_changed_holds_up_no_other_ones_switch",
+    ),
+    Bug(
+        "entries pile up",
+        "due.py",
+        "        for entry in {_entry_at(site, time) for time in times_of(before)} - needed:\n",
+        "        for entry in needed - needed:\n",
+        "test_a_tenant_who_plans_again_and_again_has_one_entry",
+    ),
+    Bug(
+        "any signature shows a preview",
+        "previews.py",
+        "if not known.preview_key or not is_right:",
+        "if not known.preview_key:",
+        "test_a_preview_is_shown_to_whom_it_was_given_alone",
+    ),
+    Bug(
+        "a link is good for ever",
+        "previews.py",
+        "        if int(end) <= now.timestamp():\n",
+        "        if False:\n",
+        "test_a_preview_is_shown_to_whom_it_was_given_alone",
+    ),
+    Bug(
+        "pruning takes what is previewed",
+        "retention.py",
+        "*previewed(known, time), ",
+        "",
+        "test_pruning_spares_what_was_given_to_be_looked_at_meanwhile",
+    ),
+    Bug(
+        "pruning does not look again",
+        "retention.py",
+        ", is_needed=is_needed)",
+        ")",
+        "test_pruning_spares_what_was_given_to_be_looked_at_meanwhile",
+    ),
+    Bug(
+        "an alias is claimed unseen",
+        "registry.py",
+        "        self._check_domains(site, new, is_reserved)\n",
+        "",
+        "test_an_alias_that_another_site_has_stays_its_own",
+    ),
+    Bug(
+        "links are put right for yesterday's aliases",
+        "registry.py",
+        "        site = self._read(site.username, site.id)  # It may",
+        "        # It may",
+        "test_an_alias_that_came_during_an_upload_is_hidden_from_nginx_by_its_rules",
+        also=(
+            "        site = self._read(site.username, site.id)\n        if any",
+            "        if any",
+        ),
+    ),
+    Bug(
+        "a repair forgets what was promised",
+        "verify/metadata.py",
+        "        base = before or History(",
+        "        base = History(",
+        "test_a_repair_of_the_order_keeps_every_promise",
+    ),
 ]
 
 # What may be left out alone, and why no rule and no fault can tell.
@@ -278,12 +421,24 @@ def found(bug: Bug) -> list[str]:
     """What the laboratory says of the bug; empty when it passes unseen."""
     with tempfile.TemporaryDirectory() as folder:
         source = patched(bug, Path(folder))
+        if bug.scene.startswith("test_"):
+            return _failures(bug.scene, source)
         if not bug.modes:
             return lint.findings(trace_of(bug.scene, source))
         try:
             return list(lab(bug.scene, "--modes", bug.modes, source=source)["wrong"])
         except AssertionError as error:  # Not even the scene can be set.
             return [str(error)]
+
+
+def _failures(test: str, source: Path) -> list[str]:
+    """What a test of test_promises.py says of a patched copy; an error that is no failure is none."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", f"pythonpath=tests {source}"]
+    done = subprocess.run(
+        [*command, f"tests/faults/test_promises.py::{test}"], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
 
 
 def trace_of(scene: str, source: Path = SOURCE) -> list[lint.Event]:

@@ -10,15 +10,20 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from faults import injector
 from helpers import basic, tar_of, zip_of
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from pages.app import create_app
 from pages.config import Config, load_config
+from pages.model import now
 from pages.work import run_now
 
 _TEXT = "body { color: red } /* as long as it takes to be worth compressing */\n" * 8
@@ -76,9 +81,10 @@ class World:
         self.app = create_app(config_on(root), run_now)
         self.client = self.app.test_client()
 
-    def call(self, method: str, path: str, body: Any = None, **form: Any) -> TestResponse:
+    def call(self, method: str, path: str, body: Any = None, key: str = "", **form: Any) -> TestResponse:
         more = {"data": form} if form else {} if body is None else {"json": body}
-        return self.client.open(path, method=method, headers=basic(), **more)
+        headers = {**basic(), "Idempotency-Key": key} if key else basic()
+        return self.client.open(path, method=method, headers=headers, **more)
 
     def ids(self) -> list[str]:
         """The ids of the site's checkpoints, oldest first."""
@@ -102,8 +108,66 @@ def deploy_version(number: int, **more: bytes | str) -> Step:
     return deploy(zip_of(version(number, **more)))
 
 
-def checkout(index: int) -> Step:
-    return lambda world: world.call("POST", f"{SITE}/checkpoints/{world.ids()[index]}/checkout")
+def deploy_aside(number: int) -> Step:
+    """A version that does not go live."""
+    archive = zip_of(version(number))
+    return lambda world: world.call("POST", f"{SITE}/deploy?activate=false", file=(io.BytesIO(archive), "site.zip"))
+
+
+def deploy_once(number: int, key: str) -> Step:
+    archive = zip_of(version(number))
+    return lambda world: world.call("POST", f"{SITE}/deploy", key=key, file=(io.BytesIO(archive), "site.zip"))
+
+
+def checkout(index: int, *, confirm_within: int = 0, in_hours: int = 0) -> Step:
+    def step(world: World) -> TestResponse:
+        query = {"confirm_within": confirm_within} if confirm_within else {}
+        at = {"at": (now() + timedelta(hours=in_hours)).isoformat()} if in_hours else {}
+        path = f"{SITE}/checkpoints/{world.ids()[index]}/checkout"
+        return world.call("POST", f"{path}?{urlencode({**query, **at})}")
+
+    return step
+
+
+def confirm(index: int) -> Step:
+    return lambda world: world.call("POST", f"{SITE}/checkpoints/{world.ids()[index]}/confirm")
+
+
+def cancel(world: World) -> TestResponse:
+    return world.call("DELETE", f"{SITE}/plan")
+
+
+def run_due(in_hours: int) -> Step:
+    """What a worker's clock does when so many hours are over; 503 for what has to be tried again."""
+
+    def step(world: World) -> TestResponse:
+        time = now() + timedelta(hours=in_hours)
+        with suppress(OSError):  # The clock's thread logs it, and asks again a second later.
+            world.app.extensions["pages"].plans.run_due(time)
+        with injector.unseen():
+            left = [name for name in os.listdir(world.data / "due") if int(name.partition(",")[0]) < time.timestamp()]
+        if not left:
+            return world.call("GET", SITE)
+        request = EnvironBuilder(path="/a-clock").get_request()
+        return TestResponse([b'{"success": false}'], "503 Service Unavailable", Headers(), request)
+
+    return step
+
+
+def pin(index: int) -> Step:
+    return lambda world: world.call("PUT", f"{SITE}/checkpoints/{world.ids()[index]}", {"pinned": True})
+
+
+def preview(index: int) -> Step:
+    return lambda world: world.call("POST", f"{SITE}/checkpoints/{world.ids()[index]}/preview", {"expires_in": 3600})
+
+
+def revoke(world: World) -> TestResponse:
+    return world.call("DELETE", f"{SITE}/previews")
+
+
+def prune(count: int) -> Step:
+    return lambda world: world.call("POST", f"{SITE}/checkpoints/prune", {"count": count})
 
 
 def delete_checkpoint(index: int) -> Step:
@@ -161,8 +225,14 @@ def other_site(world: World) -> TestResponse:
     return world.call("POST", "/_api/sites", {"id": "other", "domain": "other.localhost"})
 
 
+# With these nginx may not serve a version by itself.
+_RULES: dict[str, bytes | str] = {"_redirects": "/a /b\n", "_headers": "/*\n  X-Own: yes\n"}
 _ONE = [create, deploy_version(1)]
 _THREE = [create, deploy_version(1), deploy_version(2), deploy_version(3)]
+
+_ALIASED = [*_ONE, update(aliases=["www.localhost", "*.blog.localhost"], alias_mode="serve")]
+_RULES = {"_redirects": "/old /new 301\n", "_headers": "/*\n  X-Own: yes\n"}
+_COLD = [*_THREE, deploy_version(4), maintenance("clear-cache")]
 
 # Name: (what is there before, what is done while faults happen).
 SCENES: dict[str, tuple[list[Step], list[Step]]] = {
@@ -178,12 +248,45 @@ SCENES: dict[str, tuple[list[Step], list[Step]]] = {
     "deploy a tar.gz": (_ONE, [deploy(odd_tar(version(2)), "site.tar.gz")]),
     "deploy a tar.gz kept as it came": (_ONE, [deploy(plain_tar(version(2)), "site.tgz")]),
     "deploy over a folder": ([*_ONE, own_folder], [deploy_version(2)]),
+    "gain rules": (_ONE, [deploy_version(2, **_RULES)]),
+    "lose rules": ([create, deploy_version(1, **_RULES)], [deploy_version(2)]),
+    "back to rules": ([create, deploy_version(1, **_RULES), deploy_version(2)], [checkout(0)]),
     "snapshot": ([*_ONE, edit_by_hand], [snapshot]),
     "warm checkout": (_THREE, [checkout(1)]),
     "cold checkout": ([*_THREE, deploy_version(4), maintenance("clear-cache")], [checkout(0)]),
     "delete checkpoint": (_THREE, [delete_checkpoint(1)]),
     "delete": (_THREE, [delete]),
     "delete beside another": ([other_site, *_ONE], [delete]),
+    "change aliases": (_ALIASED, [update(aliases=["www.localhost", "two.localhost", "*.three.localhost"])]),
+    "swap domain and alias": (_ALIASED, [update(domain="www.localhost", aliases=["blog.localhost"])]),
+    "change how aliases are answered": (_ALIASED, [update(alias_mode="redirect")]),
+    "change settings": (_ALIASED, [update(clean_urls=True, retention={"count": 3})]),
+    "delete with aliases": ([other_site, *_ALIASED], [delete]),
+    "deploy the first rules": (_ALIASED, [deploy_version(2, **_RULES)]),
+    "deploy without rules again": ([*_ALIASED, deploy_version(2, **_RULES)], [deploy_version(3)]),
+    "checkout of rules": ([*_ALIASED, deploy_version(2, **_RULES), deploy_version(3)], [checkout(1)]),
+    "deploy without going live": (_ONE, [deploy_aside(2)]),
+    "deploy once": (_ONE, [deploy_once(2, "a key"), deploy_once(2, "a key")]),
+    "pin": (_THREE, [pin(0)]),
+    "checkout with a net": (_THREE, [checkout(0, confirm_within=3600)]),
+    "another checkout with a net": ([*_THREE, checkout(0, confirm_within=3600)], [checkout(1, confirm_within=7200)]),
+    "confirm": ([*_THREE, checkout(0, confirm_within=3600)], [confirm(0)]),
+    "return": ([*_THREE, checkout(0, confirm_within=3600)], [run_due(2)]),
+    "deploy over a net": ([*_THREE, checkout(0, confirm_within=3600)], [deploy_version(4)]),
+    "plan": (_THREE, [checkout(0, in_hours=1)]),
+    "plan otherwise": ([*_THREE, checkout(0, in_hours=1)], [checkout(1, in_hours=2, confirm_within=60)]),
+    "cancel": ([*_THREE, checkout(0, in_hours=1)], [cancel]),
+    "planned switch": ([*_THREE, checkout(1, in_hours=1)], [run_due(2)]),
+    "cold planned switch with a net": ([*_COLD, checkout(0, in_hours=1, confirm_within=60)], [run_due(2)]),
+    "return and planned switch": (
+        [*_THREE, checkout(0, confirm_within=3600), checkout(1, in_hours=2)],
+        [run_due(3)],
+    ),
+    "delete with a plan": ([*_THREE, checkout(1, in_hours=1)], [delete]),
+    "preview": (_THREE, [preview(1)]),
+    "another preview": ([*_COLD, preview(1)], [preview(0)]),
+    "revoke": ([*_THREE, preview(1)], [revoke]),
+    "prune": ([*_THREE, pin(0)], [prune(1)]),
     "backup": (_ONE, [maintenance("backup")]),
     "clear cache": ([*_THREE, deploy_version(4)], [maintenance("clear-cache")]),
     "reload": (_THREE, [reload]),
@@ -197,6 +300,27 @@ SCENES: dict[str, tuple[list[Step], list[Step]]] = {
             update(domain="new.localhost"),
             delete_checkpoint(1),
             maintenance("backup"),
+            delete,
+            create,
+        ],
+    ),
+    "a life with plans": (
+        [other_site],
+        [
+            create,
+            update(aliases=["www.localhost"], alias_mode="serve"),
+            deploy_once(1, "first"),
+            deploy_aside(2),
+            preview(1),
+            checkout(1, confirm_within=3600),
+            confirm(1),
+            checkout(0, in_hours=1, confirm_within=60),
+            deploy_version(3, **_RULES),
+            run_due(2),
+            run_due(3),
+            pin(1),
+            prune(1),
+            revoke,
             delete,
             create,
         ],

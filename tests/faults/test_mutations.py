@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from faults.mutations import LOGIC, SYNCS, Bug, found, patched
+from faults.mutations import LOGIC, PROMISES, SYNCS, Bug, found, patched
 from helpers import THOROUGH
 
 _QUICK = (
@@ -14,11 +14,19 @@ _QUICK = (
     "switch before commit",
     "no intent",
     "an fsync that failed is passed over",
+    "a switch's entry",
+    "a planned switch is not forgotten",
+    "a deploy leaves the net of what it replaces",
+    "nginx serves rules before it is told not to",
+    "a busy moment costs a switch",
+    "any signature shows a preview",
+    "pruning does not look again",
+    "an alias is claimed unseen",
 )
-_BUGS = [bug for bug in SYNCS + LOGIC if THOROUGH or bug.name in _QUICK]
+_BUGS = [bug for bug in SYNCS + LOGIC + PROMISES if THOROUGH or bug.name in _QUICK]
 
 
-@pytest.mark.parametrize("bug", SYNCS + LOGIC, ids=lambda bug: bug.name.replace(" ", "-"))
+@pytest.mark.parametrize("bug", SYNCS + LOGIC + PROMISES, ids=lambda bug: bug.name.replace(" ", "-"))
 def test_a_bug_can_still_be_put_in(bug: Bug, tmp_path: Path) -> None:
     assert patched(bug, tmp_path) == tmp_path
 

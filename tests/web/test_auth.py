@@ -49,7 +49,7 @@ WRONG_METHODS = [
     ("OPTIONS", "/_api/healthz", "GET, HEAD"),
     ("GET", "/_api/sites/default/blog/deploy", "POST"),
     ("PUT", "/_api/sites/default/blog/checkpoints", "GET, HEAD, POST"),
-    ("POST", "/_api/sites/default/blog/checkpoints/x", "DELETE, GET, HEAD"),
+    ("POST", "/_api/sites/default/blog/checkpoints/x", "DELETE, GET, HEAD, PUT"),
     ("GET", "/_api/sites/default/blog/checkpoints/x/checkout", "POST"),
 ]
 

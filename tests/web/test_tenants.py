@@ -87,6 +87,16 @@ CALLS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "show a checkpoint": ("GET", SITE + "/checkpoints/{checkpoint}", {}),
     "delete a checkpoint": ("DELETE", SITE + "/checkpoints/{checkpoint}", {}),
     "check out": ("POST", SITE + "/checkpoints/{checkpoint}/checkout", {}),
+    "plan a checkout": ("POST", SITE + "/checkpoints/{checkpoint}/checkout?at=2100-01-01", {}),
+    "confirm": ("POST", SITE + "/checkpoints/{checkpoint}/confirm", {}),
+    "pin": ("PUT", SITE + "/checkpoints/{checkpoint}", {"json": {"pinned": True}}),
+    "preview": ("POST", SITE + "/checkpoints/{checkpoint}/preview", {}),
+    "prune": ("POST", SITE + "/checkpoints/prune", {}),
+    "compare": ("GET", SITE + "/checkpoints/{checkpoint}/diff/{checkpoint}", {}),
+    "explain": ("GET", SITE + "/explain?url=/", {}),
+    "cancel a plan": ("DELETE", SITE + "/plan", {}),
+    "list previews": ("GET", SITE + "/previews", {}),
+    "revoke previews": ("DELETE", SITE + "/previews", {}),
     "show an odd checkpoint": ("GET", SITE + "/checkpoints/..", {}),
     "list": ("GET", "/_api/sites?username={user}", {}),
     "list a page": ("GET", "/_api/sites?username={user}&limit=1&offset=0", {}),
@@ -136,7 +146,13 @@ def test_every_route_with_a_site_in_it_is_among_the_calls(house: House) -> None:
         for method, path, _ in CALLS.values()
     }
     routes = {
-        (method, rule.rule.replace("<username>", ":").replace("<site_id>", ":").replace("<checkpoint_id>", ":"))
+        (
+            method,
+            rule.rule.replace("<username>", ":")
+            .replace("<site_id>", ":")
+            .replace("<checkpoint:checkpoint_id>", ":")
+            .replace("<other_id>", ":"),
+        )
         for rule in house.app.url_map.iter_rules()
         if rule.rule.startswith("/_api/sites")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
