@@ -1,10 +1,10 @@
 """Two versions of a site side by side: files, and the addresses whose answers differ, by the code that serves them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pages.errors import CheckpointBroken, SiteBusy
 from pages.history import Histories, checkpoint_in
@@ -14,10 +14,13 @@ from pages.rules import HEADERS, REDIRECTS
 from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.versions import Versions
+from pages.work import Work
 
 # What is asked of both versions; beyond it, addresses are left out, and the answer says so.
 _MOST_ADDRESSES = 5000
 _HTML = ".html"
+# What a site's rules may take from an answer (docs/rules.md); here only the names count.
+_ALWAYS_SENT = [("Cache-Control", ""), ("X-Content-Type-Options", "")]
 
 
 @dataclass(frozen=True)
@@ -63,66 +66,100 @@ class Comparer:
     def version(self, site: Site, checkpoint_id: str) -> Version:
         """A checkpoint as it would be served, unpacked if need be: ``CheckpointNotFound``, ``CheckpointBroken``."""
         with self._settler.locked_site(site) as work:
-            checkpoint = checkpoint_in(self._histories.read(site), checkpoint_id)
-            self._versions.keep(work, site)  # Before, and not after: the other side's tree has to stay.
-            tree = self._versions.tree_of(work, site, checkpoint)
+            found = self._unpacked(work, site, checkpoint_id)
+            self._versions.keep(work, site)
+        return found
+
+    def compare(self, site: Site, before_id: str, after_id: str) -> Comparison:
+        """What is different in the second checkpoint; both are asked by the settings that the site has now.
+
+        As for ``version``, and ``SiteBusy`` where so much is deployed meanwhile that one of them is cleared away.
+        """
+        with self._settler.locked_site(site) as work:
+            before, after = (self._unpacked(work, site, each) for each in (before_id, after_id))
+        found = self._compared(site, before, after)
+        with self._settler.locked_site(site) as work:
+            is_known = all(map(os.path.isdir, (before.tree, after.tree)))
+            self._versions.keep(work, site)
+        if not is_known:
+            raise SiteBusy()
+        return found
+
+    def _unpacked(self, work: Work, site: Site, checkpoint_id: str) -> Version:
+        checkpoint = checkpoint_in(self._histories.read(site), checkpoint_id)
+        tree = self._versions.tree_of(work, site, checkpoint)
         manifest = self._histories.manifest(site, checkpoint_id)
         if manifest is None:
             raise CheckpointBroken(f"the manifest of {checkpoint_id} is missing")
         return Version(str(tree), manifest)
 
-    def compare(self, site: Site, before: Version, after: Version) -> Comparison:
-        """What is different in ``after``; both are asked by the settings that the site has now.
-
-        ``SiteBusy`` when one of the trees was dropped meanwhile, as others were unpacked.
-        """
+    def _compared(self, site: Site, before: Version, after: Version) -> Comparison:
         old, new = before.manifest.files, after.manifest.files
         changed = {path for path in old.keys() & new.keys() if old[path][:2] != new[path][:2]}
         different = changed | (old.keys() ^ new.keys())
-        urls = _addresses(different if different.isdisjoint((REDIRECTS, HEADERS)) else old.keys() | new.keys())
+        there = old.keys() | new.keys()
+        urls = _addresses(different if different.isdisjoint((REDIRECTS, HEADERS)) else there, site.index, there)
         urls |= self._fixed_addresses(before) | self._fixed_addresses(after)
         asked = sorted(urls)[:_MOST_ADDRESSES]
         told = ((url, self._answer(site, before, url), self._answer(site, after, url)) for url in asked)
-        found = Comparison(
+        return Comparison(
             added={path: new[path][0] for path in sorted(new.keys() - old.keys())},
             removed={path: old[path][0] for path in sorted(old.keys() - new.keys())},
             changed={path: (old[path][0], new[path][0]) for path in sorted(changed)},
             urls=[Difference(_encoded(url), *map(_shown, (one, other))) for url, one, other in told if one != other],
             is_whole=len(asked) == len(urls),
         )
-        if not (os.path.isdir(before.tree) and os.path.isdir(after.tree)):
-            raise SiteBusy()
-        return found
 
     def _fixed_addresses(self, version: Version) -> set[str]:
         """The addresses that redirect rules name, as far as they name whole ones."""
         rules = self._rules.redirects(version.tree)
         starts = [rule.text.split()[0] for rule in rules.rules] if rules else []
-        return {start for start in starts if start.startswith("/") and "*" not in start and ":" not in start}
+        named = {start for start in starts if start.startswith("/") and "*" not in start and ":" not in start}
+        return {unquote(start, errors="surrogateescape") for start in named}
 
     def _answer(self, site: Site, version: Version, url: str) -> dict[str, Any]:
         asked = Asked(site.domain, url.encode("utf-8", "surrogateescape").decode("latin-1"))
         found = self._resolver.resolve(site, version.tree, asked)
-        headers = self._rules.headers(version.tree)
         file = found.file.path if found.file else None
         return {
             "status": found.status,
             "file": file,
             "sha256": version.manifest.files[file][1] if file in version.manifest.files else None,
             "location": found.location,
-            "headers": headers.apply(site.domain, url, []) if headers else [],
+            **self._rules_for_headers(site, version, url),
+        }
+
+    def _rules_for_headers(self, site: Site, version: Version, url: str) -> dict[str, list[Any]]:
+        rules = self._rules.headers(version.tree)
+        if rules is None:
+            return {"headers": [], "removed_headers": []}
+        applied = rules.apply(site.domain, url, _ALWAYS_SENT)
+        names = {name.lower() for name, _ in applied}
+        return {
+            "headers": [field for field in applied if field not in _ALWAYS_SENT],
+            "removed_headers": [name for name, _ in _ALWAYS_SENT if name.lower() not in names],
         }
 
 
-def _addresses(paths: Iterable[str]) -> set[str]:
-    """Under which a file may be found."""
+def _addresses(paths: Iterable[str], index: str, there: Collection[str]) -> set[str]:
+    """Under which files may be found, and what may lead to them or away from them: by page, by folder, by both.
+
+    ``there`` are all files of both versions.
+    """
     found = set()
-    for path in paths:
-        found.add(f"/{path}")
-        if path.endswith(_HTML):
-            found.add(f"/{path.removesuffix(_HTML)}")
-            found.add("/" + path[: path.rfind("/") + 1])
+    for stem in {stem for path in paths for stem in _stems(path)}:
+        found |= {f"/{stem}", f"/{stem}/" if stem else "/"}
+        found |= {f"/{path}" for path in (f"{stem}{_HTML}", f"{stem}/{index}".lstrip("/")) if path in there}
     return found
+
+
+def _stems(path: str) -> Iterable[str]:
+    """A file's path, the same without its ending where it is a page's, and its folders; "" is the root."""
+    yield path
+    yield path.removesuffix(_HTML)
+    *folders, _ = path.split("/")
+    for depth in range(len(folders) + 1):
+        yield "/".join(folders[:depth])
 
 
 def _shown(answer: dict[str, Any]) -> dict[str, Any]:
@@ -130,4 +167,4 @@ def _shown(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(url: str) -> str:
-    return quote(url, safe="/!$&'()*+,;=:@~")
+    return quote(url, safe="/!$&'()*+,;=:@~", errors="surrogateescape")

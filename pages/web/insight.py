@@ -29,8 +29,7 @@ _MAX_URL = 2048
 @blueprint.get("/checkpoints/<checkpoint:checkpoint_id>/diff/<other_id>", provide_automatic_options=False)
 def diff(username: str, site_id: str, checkpoint_id: str, other_id: str) -> Response:
     site = _site(username, site_id)
-    comparer = services().comparer
-    found = comparer.compare(site, comparer.version(site, checkpoint_id), comparer.version(site, other_id))
+    found = services().comparer.compare(site, checkpoint_id, other_id)
     data: dict[str, Any] = {"before": checkpoint_id, "after": other_id}
     for name, sizes in (("added", found.added), ("removed", found.removed)):
         data[name] = _listing(({"path": path, "size": size} for path, size in sizes.items()), len(sizes))
@@ -56,9 +55,13 @@ def explain(username: str, site_id: str) -> Response:
     tried: list[dict[str, Any]] = []
     data: dict[str, Any] = {"host": host, "path": path.encode("latin-1").decode("utf-8", "replace"), "query": query}
     served = tree or services().trees.served(site)
-    if served is not None and (host == site.domain or site.alias_mode == "serve"):
+    is_shown_here = host == site.domain or site.alias_mode == "serve"
+    if served is not None and is_shown_here:
         data |= _decision(site, served, asked, tried)
-    response = respond(environ, services(), site, tree, asked) if tree else answer(environ, services())
+    if tree and is_shown_here:
+        response = respond(environ, services(), site, tree, asked)
+    else:
+        response = answer(environ, services())
     status, headers = _sent(response, environ)
     data |= {"status": status, "headers": [{"name": name, "value": value} for name, value in headers]}
     by_nginx = tree is None and services().registry.is_public(host) and not data.get("is_older")

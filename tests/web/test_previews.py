@@ -448,7 +448,10 @@ def test_metadata_that_is_damaged_keeps_nobody_from_the_site(admin: Admin, data:
 
 
 @pytest.mark.parametrize("warm", [1, 3])
-def test_previews_do_not_pile_up_unpacked(make_app: Callable[..., Flask], data: Path, warm: int) -> None:
+def test_previews_do_not_pile_up_unpacked(
+    make_app: Callable[..., Flask], data: Path, warm: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.previews._REST", 0)
     admin = Admin(make_app(warm_checkpoints=warm).test_client())
     admin.create("blog")
     made = [admin.deployed({"index.html": str(number)})["id"] for number in range(8)]

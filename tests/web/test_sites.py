@@ -518,3 +518,86 @@ def test_one_busy_site_holds_up_no_other(make_app: Callable[..., Flask], data: P
         admin.create("other")
         assert_success(admin.put("/_api/sites/default/other", json={"index": "x.html"}))
         assert_success(admin.delete("/_api/sites/default/other"))
+
+
+# --- Settings -------------------------------------------------------------------------------
+
+
+DEFAULTS = {
+    "aliases": [], "alias_mode": "redirect", "clean_urls": False, "trailing_slash": "auto", "spa": False,
+    "not_found": "404.html", "cache": {"html": 0, "assets": 0, "hashed": 31536000},
+    "retention": {"count": None, "days": None, "bytes": None}, "locked": False,
+}  # fmt: skip
+GOOD_SETTINGS: list[tuple[str, Any, Any]] = [
+    ("aliases", [], []), ("aliases", ["WWW.x.localhost.", "*.Y.localhost"], ["www.x.localhost", "*.y.localhost"]),
+    ("alias_mode", "serve", "serve"), ("clean_urls", True, True), ("trailing_slash", "never", "never"),
+    ("trailing_slash", "always", "always"), ("spa", True, True), ("not_found", "errors/404.html", "errors/404.html"),
+    ("not_found", "miss.txt", "miss.txt"), ("cache", {}, DEFAULTS["cache"]), ("locked", True, True),
+    ("cache", {"html": 60}, {"html": 60, "assets": 0, "hashed": 31536000}), ("retention", {}, DEFAULTS["retention"]),
+    ("retention", {"count": 0, "days": None}, {"count": 0, "days": None, "bytes": None}),
+    ("retention", {"count": 2**53 - 1, "days": 36525, "bytes": 1}, {"count": 2**53 - 1, "days": 36525, "bytes": 1}),
+]  # fmt: skip
+BAD_SETTINGS: list[tuple[str, Any, str]] = [
+    *(
+        ("aliases", value, "字段 aliases 必须是域名数组，最多 100 个")
+        for value in ("x.localhost", None, {}, 1, [f"{n}.localhost" for n in range(101)])
+    ),
+    ("aliases", [1], "字段 aliases 必须是字符串"),
+    ("aliases", ["a.localhost", "A.localhost."], "字段 aliases 包含重复的域名"),
+    ("aliases", ["new.localhost"], "字段 aliases 不能包含主域名 new.localhost"),
+    ("aliases", ["*.1.2.3.4"], "字段 aliases"),
+    ("aliases", ["*"], "字段 aliases"),
+    ("aliases", ["a.*.localhost"], "字段 aliases"),
+    ("aliases", ["x:80"], "字段 aliases"),
+    *(("alias_mode", value, "字段 alias_mode 必须是 redirect、serve 之一") for value in ("both", "", None, 1, [])),
+    *(("trailing_slash", v, "字段 trailing_slash 必须是 auto、always、never 之一") for v in ("Auto", True, None, [])),
+    *(
+        (name, v, f"字段 {name} 必须是 true 或 false")
+        for name in ("clean_urls", "spa", "locked") for v in (0, "true", None)
+    ),
+    *(
+        ("not_found", value, "字段 not_found 必须是站点内的文件名或路径，不以斜杠或点开头")
+        for value in ("", "/404.html", "a//b", "../x", "a/.b", ".x", "a/", "a\\b", "a\nb", "x" * 256)
+    ),
+    ("not_found", None, "字段 not_found 必须是字符串"),
+    *(("cache", value, "字段 cache 必须是对象，可含 html、assets、hashed") for value in (None, [], 1, {"css": 1})),
+    *(
+        ("cache", {"html": v}, "字段 cache.html 必须是 0 到 316224000 的整数")
+        for v in (-1, 1.5, "1", True, None, 316224001)
+    ),
+    *(("retention", v, "字段 retention 必须是对象，可含 count、days、bytes") for v in (None, [], 1, {"age": 1})),
+    *(("retention", {"days": v}, "字段 retention.days 必须是 0 到 36525 的整数") for v in (-1, 1.5, "1", True, 36526)),
+    *(("retention", {"bytes": v}, "字段 retention.bytes 必须是 0 到 9007199254740991 的整数") for v in (-1, 2**53)),
+]  # fmt: skip
+
+
+def test_settings_that_are_left_out_have_their_defaults(admin: Admin) -> None:
+    made = admin.create("new")
+    assert {name: made[name] for name in DEFAULTS} == DEFAULTS
+
+
+@pytest.mark.parametrize(("name", "given", "stored"), GOOD_SETTINGS)
+def test_a_good_setting_is_stored_by_create_and_update_alike(
+    admin: Admin, data: Path, name: str, given: Any, stored: Any
+) -> None:
+    made = admin.create("new", **{name: given})
+    assert made[name] == stored
+    assert_success(admin.put("/_api/sites/default/new", json={name: DEFAULTS[name]}))
+    changed = assert_success(admin.put("/_api/sites/default/new", json={name: given}))
+    assert changed[name] == stored
+    assert {**changed, "updated_at": ""} == {**made, "updated_at": ""}
+    assert assert_success(admin.get("/_api/sites/default/new")) == changed
+    assert json.loads((data / "registry/default/new.json").read_text()) == changed
+    assert {**assert_success(admin.put("/_api/sites/default/new", json=changed)), "updated_at": ""} == {
+        **changed, "updated_at": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "given", "message"), BAD_SETTINGS, ids=lambda value: ascii(value)[:30])
+def test_a_bad_setting_is_refused_and_named_and_nothing_is_changed(
+    unmoved: Admin, name: str, given: Any, message: str
+) -> None:
+    body = {"id": "new", "domain": "new.localhost", name: given}
+    assert assert_failure(unmoved.post("/_api/sites", json=body), 400).startswith(message)
+    if message != "字段 aliases 不能包含主域名 new.localhost":
+        assert assert_failure(unmoved.put(BLOG, json={name: given}), 400).startswith(message)
