@@ -11,6 +11,7 @@ from pages.rules.templates import Template, fill, holes, in_header
 
 HEADERS = "_headers"
 MAX_BLOCKS, MAX_OPERATIONS = 100, 50
+MAX_ALL_OPERATIONS = 500  # In a file: each may be for every answer.
 # All that the rules may add to one answer: names, values and what stands between them.
 MAX_ADDED = 16 * 1024
 _PATH_LINE = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*://")
@@ -76,6 +77,8 @@ def parse_headers(data: bytes) -> Headers:
                 blocks.append(_Block(number, text))
                 blocks[-1].open(sum(1 for block in blocks if block.pattern))
             else:
+                if sum(len(block.operations) for block in blocks) >= MAX_ALL_OPERATIONS:
+                    raise BadLine(f"文件中超过 {MAX_ALL_OPERATIONS} 个头部")
                 blocks[-1].add(text)
         except BadLine as reason:
             ignoring.add(number, reason, text)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-MAX_FILE_BYTES = 1024 * 1024
+MAX_FILE_BYTES = 512 * 1024
 MAX_LINE_CHARACTERS = 2000
 # Reading on would only be work: a file may have 2,100 rules.
 MAX_IGNORED = 1000

@@ -150,8 +150,9 @@ REQUESTED = ["/" + "ab" * 4095, "/" + "a" * 8190, "/" + "a" * 2400, "/" + "-a" *
 
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
 def test_a_hundred_hostile_patterns_are_matched_at_once(pattern: str) -> None:
-    redirects = parse_redirects("\n".join(f"{pattern.replace('@', str(i))} /t" for i in range(100)).encode())
-    assert len(redirects.rules) == 100
+    lines = [f"{pattern.replace('@', str(i))} /t\n".encode() for i in range(100)]
+    redirects = parse_redirects(b"".join(lines))
+    assert len(redirects.rules) == min(100, MAX_FILE_BYTES // len(lines[-1]))
     for path in REQUESTED:
         start = time.process_time()
         redirects.match("example.com", path, "&" * 8000)

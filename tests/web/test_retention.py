@@ -298,10 +298,10 @@ def test_a_checkpoint_that_comes_to_be_needed_meanwhile_stays(
     made = deploy_many(admin, 4)
     delete = services.publisher.delete_checkpoint
 
-    def pin_first(site: Any, checkpoint_id: str, *rest: Any) -> None:
+    def pin_first(site: Any, checkpoint_id: str, *rest: Any, **more: Any) -> None:
         if checkpoint_id == made[1]:
             services.publisher.pin(site, checkpoint_id, pinned=True)
-        delete(site, checkpoint_id, *rest)
+        delete(site, checkpoint_id, *rest, **more)
 
     monkeypatch.setattr(services.publisher, "delete_checkpoint", pin_first)
     assert [each["id"] for each in prune(admin, count=1)["checkpoints"]] == [made[0], made[2]]
@@ -311,7 +311,7 @@ def test_a_checkpoint_that_comes_to_be_needed_meanwhile_stays(
 def test_a_busy_site_is_not_pruned(admin: Admin, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     deploy_many(admin, 3)
 
-    def busy(*_: Any) -> None:
+    def busy(*_: Any, **__: Any) -> None:
         raise SiteBusy()
 
     monkeypatch.setattr(services.publisher, "delete_checkpoint", busy)
