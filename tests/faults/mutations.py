@@ -371,17 +371,6 @@ PROMISES = [
         "test_an_alias_that_another_site_has_stays_its_own",
     ),
     Bug(
-        "links are put right for yesterday's aliases",
-        "registry.py",
-        "        site = self._read(site.username, site.id)  # It may",
-        "        # It may",
-        "test_an_alias_that_came_during_an_upload_is_hidden_from_nginx_by_its_rules",
-        also=(
-            "        site = self._read(site.username, site.id)\n        if any",
-            "        if any",
-        ),
-    ),
-    Bug(
         "a repair forgets what was promised",
         "verify/metadata.py",
         "        base = before or History(",
