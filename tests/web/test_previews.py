@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import pytest
 from flask import Flask
-from helpers import Admin, Reply, Server, assert_failure, assert_success, everything_below, zip_of
+from helpers import Admin, Reply, Server, assert_failure, assert_success, everything_below, wait_until, zip_of
 from nginx import Nginx
 from werkzeug.test import TestResponse
 
@@ -455,7 +455,7 @@ def test_previews_do_not_pile_up_unpacked(make_app: Callable[..., Flask], data: 
     tokens = [token_of(admin, each) for each in made]
     assert len(list((data / "trees/default/blog").iterdir())) <= warm + 2  # The live one, and the one before.
     for number, token in enumerate(tokens):
-        assert visit(admin, "/", token).text == str(number)
+        wait_until(lambda token=token, number=number: visit(admin, "/", token).text == str(number), "it is unpacked")
     assert len(list((data / "trees/default/blog").iterdir())) <= warm + 2  # The live one, and the one before.
     assert visit(admin).text == "7"
 
