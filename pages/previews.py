@@ -30,7 +30,7 @@ from pages.versions import Versions
 
 _MOST = 100  # Previews of a site at one time; the ones that end first are dropped.
 _SIGNATURE_DIGITS = 32
-_REST = 4.0  # So many times as long as unpacking took.
+_REST, _QUICK = 4.0, 0.1  # So many times as long as unpacking took, where it took more than these seconds.
 _MOST_RESTS = 1000  # More sites are not remembered.
 # A host's first label: no more than 63 characters of these (RFC 1123), and "--" is what stands between its parts.
 _LABEL = re.compile(r"(?P<id>[0-9]{8}-[0-9]{6}-[0-9a-f]{8})--(?P<site>.+)--(?P<username>.+)")
@@ -163,7 +163,8 @@ class Previews:
             self._versions.keep(work, site)
             if len(self._rest_until) >= _MOST_RESTS:
                 self._rest_until.clear()
-            self._rest_until[name] = monotonic() + _REST * (monotonic() - began)
+            took = monotonic() - began
+            self._rest_until[name] = monotonic() + (_REST * took if took > _QUICK else 0.0)
         return found
 
 

@@ -279,8 +279,8 @@ SCENES: dict[str, tuple[list[Step], list[Step]]] = {
     "planned switch": ([*_THREE, checkout(1, in_hours=1)], [run_due(2)]),
     "cold planned switch with a net": ([*_COLD, checkout(0, in_hours=1, confirm_within=60)], [run_due(2)]),
     "return and planned switch": (
-        [*_THREE, checkout(0, confirm_within=3600), checkout(1, in_hours=2)],
-        [run_due(3)],
+        [*_THREE, checkout(0, confirm_within=3600), checkout(1, in_hours=3)],
+        [run_due(2), run_due(4)],
     ),
     "delete with a plan": ([*_THREE, checkout(1, in_hours=1)], [delete]),
     "preview": (_THREE, [preview(1)]),

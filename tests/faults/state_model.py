@@ -33,6 +33,11 @@ EXISTS = Answer(409, "站点已存在")
 TAKEN = Answer(409, "域名已被占用")
 IN_USE = Answer(409, "不能删除当前激活的检查点")
 EMPTY = Answer(409, "站点目录为空，无法创建检查点")
+PINNED = Answer(409, "检查点已固定，请先取消固定")
+AWAITED = Answer(409, "检查点正等待切换，请先确认或取消")
+NO_PLAN = Answer(409, "没有计划中的切换")
+NOT_WAITING = Answer(409, "没有等待确认的切换")
+NO_WAY_BACK = Answer(409, "没有可恢复的上一个检查点")
 NO_FILE = Answer(400, "缺少文件")
 WRONG_FORMAT = Answer(400, "不支持的文件格式，仅支持 zip、tar.gz、tgz")
 
@@ -45,12 +50,20 @@ class Site:
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
     contents: dict[str, Files] = field(default_factory=dict)
     current: str | None = None
+    pinned: set[str] = field(default_factory=set)
+    plan: str | None = None
+    net: tuple[str, str] | None = None  # What waits to be confirmed, and what else comes back.
+    keys: dict[str, str] = field(default_factory=dict)
     dropped: Files = field(default_factory=dict)  # Put by hand into the root of a site without checkpoints.
 
     @property
     def files(self) -> Files:
         """What is served."""
         return self.dropped if self.current is None else self.contents[self.current]
+
+    @property
+    def domains(self) -> list[str]:
+        return [self.record["domain"], *self.record["aliases"]]
 
     @property
     def index(self) -> str:
@@ -69,7 +82,7 @@ class Model:
     # --- Sites ------------------------------------------------------------------------------
 
     def owner_of(self, domain: str) -> Site | None:
-        return next((site for site in self.sites.values() if site.record["domain"] == domain), None)
+        return next((site for site in self.sites.values() if domain in site.domains), None)
 
     def create(self, who: str, body: dict[str, Any]) -> Answer:
         record = {"username": "default" if who == "admin" else who, "index": "index.html", "enabled": True, **body}
@@ -77,7 +90,7 @@ class Model:
             return FORBIDDEN
         if (record["username"], record["id"]) in self.sites:
             return EXISTS
-        if self.owner_of(record["domain"]):
+        if any(self.owner_of(domain) for domain in (record["domain"], *record.get("aliases", ()))):
             return TAKEN
         return Answer(CREATED, "站点创建成功", record)
 
@@ -85,9 +98,12 @@ class Model:
         if refused := self._refused(who, name):
             return refused
         site = self.sites[name]
-        if self.owner_of(changes.get("domain", site.record["domain"])) not in (None, site):
+        after = {**site.record, **changes}
+        if after["domain"] in after["aliases"]:
+            return Answer(400)
+        if any(self.owner_of(domain) not in (None, site) for domain in (after["domain"], *after["aliases"])):
             return TAKEN
-        return Answer(OK, "站点更新成功", {**site.record, **changes})
+        return Answer(OK, "站点更新成功", after)
 
     def delete(self, who: str, name: Name) -> Answer:
         return self._refused(who, name) or Answer(OK, "站点删除成功")
@@ -110,11 +126,11 @@ class Model:
 
     # --- Checkpoints ------------------------------------------------------------------------
 
-    def deploy(self, who: str, name: Name, files: Files, file_name: str) -> Answer:
+    def deploy(self, who: str, name: Name, file_name: str, *, activate: bool = True) -> Answer:
         if refused := self._refused(who, name):
             return refused
         checkpoint = {"file_name": file_name, "source": "deploy", "description": f"部署: {file_name}"}
-        return Answer(OK, "站点已部署", checkpoint)
+        return Answer(OK, "站点已部署" if activate else "检查点已保存，未激活", checkpoint)
 
     def refuse_upload(self, who: str, name: Name, why: Answer, *, after_site: bool) -> Answer:
         """A deploy whose archive is refused: judged before whose site it is, or (its content) after."""
@@ -127,31 +143,83 @@ class Model:
             return EMPTY
         return Answer(CREATED, "检查点已创建", {"source": "manual", "description": description or "手动创建"})
 
-    def added(self, name: Name, checkpoint: dict[str, Any], files: Files) -> None:
+    def added(self, name: Name, checkpoint: dict[str, Any], files: Files, *, is_live: bool = True) -> None:
         """A deploy or snapshot made this checkpoint."""
         site = self.sites[name]
+        if is_live:
+            site.current, site.net = checkpoint["id"], None
         site.checkpoints.insert(0, checkpoint)
         site.contents[checkpoint["id"]] = files
-        site.current = checkpoint["id"]
 
     def checkpoints(self, who: str, name: Name) -> Answer:
         if refused := self._refused(who, name):
             return refused
         site = self.sites[name]
-        told = {"current": site.current, "checkpoints": site.checkpoints, "total": len(site.checkpoints)}
-        return Answer(OK, None, told)
+        listed = [{**checkpoint, "pinned": checkpoint["id"] in site.pinned} for checkpoint in site.checkpoints]
+        told: dict[str, Any] = {"current": site.current, "checkpoints": listed, "total": len(listed)}
+        told |= {"confirmation": site.net} if site.net else {}
+        return Answer(OK, None, told | ({"plan": site.plan} if site.plan else {}))
 
     def show_checkpoint(self, who: str, name: Name, checkpoint_id: str) -> Answer:
         if refused := self._refused(who, name, checkpoint_id):
             return refused
         return Answer(OK, None, next(c for c in self.sites[name].checkpoints if c["id"] == checkpoint_id))
 
-    def checkout(self, who: str, name: Name, checkpoint_id: str) -> Answer:
+    def checkout(self, who: str, name: Name, checkpoint_id: str, *, net: bool = False) -> Answer:
         if refused := self._refused(who, name, checkpoint_id):
             return refused
-        self.sites[name].current = checkpoint_id
+        site = self.sites[name]
         told = {"username": name[0], "id": name[1], "checkpoint_id": checkpoint_id}
+        if net and site.current in (None, checkpoint_id):
+            return NO_WAY_BACK
+        if net:
+            told["back_to"] = str(site.current)
+        site.net = (checkpoint_id, str(site.current)) if net else None
+        site.current = checkpoint_id
         return Answer(OK, "站点已切换到检查点", told)
+
+    def confirm(self, who: str, name: Name, checkpoint_id: str) -> Answer:
+        if refused := self._refused(who, name):
+            return refused
+        site = self.sites[name]
+        if site.net is None or site.net[0] != checkpoint_id:
+            return NOT_WAITING
+        site.net = None
+        return Answer(OK, "切换已确认")
+
+    def plan(self, who: str, name: Name, checkpoint_id: str) -> Answer:
+        """For a time that does not come while the model is played."""
+        if refused := self._refused(who, name, checkpoint_id):
+            return refused
+        self.sites[name].plan = checkpoint_id
+        return Answer(202, "已计划切换")
+
+    def cancel(self, who: str, name: Name) -> Answer:
+        if refused := self._refused(who, name):
+            return refused
+        if self.sites[name].plan is None:
+            return NO_PLAN
+        self.sites[name].plan = None
+        return Answer(OK, "已取消计划中的切换")
+
+    def pin(self, who: str, name: Name, checkpoint_id: str, *, pinned: bool) -> Answer:
+        if refused := self._refused(who, name, checkpoint_id):
+            return refused
+        site = self.sites[name]
+        site.pinned = site.pinned | {checkpoint_id} if pinned else site.pinned - {checkpoint_id}
+        return Answer(OK, "检查点更新成功", {"checkpoint_id": checkpoint_id, "pinned": pinned})
+
+    def prune(self, who: str, name: Name, count: int) -> Answer:
+        """The data of the answer: what has gone, the oldest first."""
+        if refused := self._refused(who, name):
+            return refused
+        site = self.sites[name]
+        needed = {site.current, site.plan, *site.pinned, *(site.net or ())}
+        gone = [c for place, c in enumerate(site.checkpoints) if place >= count and c["id"] not in needed][::-1]
+        for checkpoint in gone:
+            site.checkpoints.remove(checkpoint)
+            del site.contents[checkpoint["id"]]
+        return Answer(OK, "检查点清理完成", gone)
 
     def remove(self, who: str, name: Name, checkpoint_id: str) -> Answer:
         if refused := self._refused(who, name, checkpoint_id):
@@ -159,6 +227,10 @@ class Model:
         site = self.sites[name]
         if site.current == checkpoint_id:
             return IN_USE
+        if checkpoint_id in site.pinned:
+            return PINNED
+        if checkpoint_id in (site.plan, *(site.net or ())):
+            return AWAITED
         site.checkpoints = [c for c in site.checkpoints if c["id"] != checkpoint_id]
         del site.contents[checkpoint_id]
         return Answer(OK, "检查点已删除")
@@ -170,6 +242,8 @@ class Model:
         site = self.owner_of(domain)
         if site is None or not site.record["enabled"]:
             return 404, None
+        if domain != site.record["domain"]:
+            return 308, f"//{site.record['domain']}{path}"
         wanted = path.removeprefix("/")
         if any(name.startswith(f"{wanted}/") for name in site.files) and wanted:
             return 301, f"{path}/"

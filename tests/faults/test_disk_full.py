@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,33 @@ def test_a_full_disk_stops_nothing_but_what_needs_room_and_leaves_no_litter(
     assert server.deploy(zip_of({"index.html": "three"})).status == 200
     assert server.request("GET", "/", host="blog.localhost").body == b"three"
     assert len(os.listdir(server.data / "ballast")) == 16
+
+
+@pytest.mark.parametrize("what", ["bytes", "files"])
+def test_what_was_promised_can_be_taken_back_on_a_full_disk(
+    serve: Callable[..., Server], make_disk: Callable[..., Disk], what: str
+) -> None:
+    disk = make_disk()
+    server = serve()
+    site = "/_api/sites/default/blog"
+    second, first = checkpoints(server)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat().replace("+", "%2B")
+    assert server.api("POST", f"{site}/checkpoints/{first}/checkout?confirm_within=3600").status == 200
+    assert server.api("POST", f"{site}/checkpoints/{second}/checkout?at={tomorrow}").status == 202
+    assert server.api("POST", f"{site}/checkpoints/{second}/preview").status == 201
+    before = state(server)
+    disk.fill(what)
+    refused(server.api("PUT", f"{site}/checkpoints/{first}", {"pinned": True}))
+    refused(server.api("POST", f"{site}/checkpoints/{second}/checkout?at={tomorrow}&confirm_within=9"))
+    refused(server.api("POST", f"{site}/checkpoints/{first}/preview"))
+    refused(server.api("PUT", site, {"aliases": ["www.localhost"], "alias_mode": "serve"}))
+    refused(server.deploy(zip_of({"index.html": os.urandom(200_000)}), site="default/blog"))
+    assert state(server) == before
+    for method, path in (("DELETE", "plan"), ("DELETE", "previews"), ("POST", f"checkpoints/{first}/confirm")):
+        disk.fill(what)  # What the one before freed.
+        assert server.api(method, f"{site}/{path}").status == 200, server.log
+    assert os.listdir(server.data / "due") == []
+    assert "Traceback" not in server.log
 
 
 @pytest.mark.parametrize("what", ["bytes", "files"])

@@ -105,6 +105,19 @@ def test_a_planned_switch_waits_for_a_busy_registry(ground: Ground) -> None:
     assert ground.wrong() == []
 
 
+def test_a_planned_switch_happens_once_whoever_looks(ground: Ground, make_app: Callable[..., Flask]) -> None:
+    first, second = ground.deployed(2)
+    ground.plan(first)
+    ground.run_due()
+    assert ground.admin.visit().data == b"version 0"
+    ground.admin.checkout(second)
+    other = Ground(make_app())
+    other.services.reload()
+    for worker in (ground, other):
+        worker.run_due(3)
+    assert ground.admin.visit().data == b"version 1"
+
+
 def test_an_unconfirmed_switch_is_taken_back_although_the_registry_was_busy(ground: Ground) -> None:
     first = str(ground.admin.deployed({"index.html": "first", **RULES})["id"])
     second = str(ground.admin.deployed({"index.html": "second"})["id"])

@@ -12,7 +12,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -69,12 +69,14 @@ BAD_UPLOADS: list[tuple[bytes, str, Answer | None, bool]] = [
 ]
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 RECORD = {"id", "username", "domain", "index", "enabled", "created_at", "updated_at"}
+SETTINGS = {"aliases", "alias_mode", "clean_urls", "trailing_slash", "spa", "not_found", "cache", "retention", "locked"}
 CHECKPOINT = {"id", "created_at", "file_size", "file_name", "source", "description"}
 
 who_ = st.sampled_from(["admin", "admin", "alice", "bob"])
 usernames = st.sampled_from(["default", "alice", "bob"])
 ids = st.sampled_from(["s1", "s2", "s3"])
 domains = st.sampled_from([spelling for spellings in SPELLINGS.values() for spelling in spellings])
+aliases = st.sampled_from([[], [], ["three.test"], ["three.test", "xn--bcher-kva.test"]])
 indexes = st.sampled_from(["index.html", "index.html", "main.html"])
 
 
@@ -170,7 +172,7 @@ class Sites(RuleBasedStateMachine):
         got = self.call(who, "POST", "/_api/sites", sent)
         data = self.expect(answer, got)
         if answer.is_success:
-            assert set(data) == RECORD
+            assert set(data) == RECORD | SETTINGS
             assert {**data, **answer.data} == data
             assert data["created_at"] == data["updated_at"]
             assert got[1]["Location"] == f"/_api/sites/{data['username']}/{data['id']}"
@@ -185,7 +187,9 @@ class Sites(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        changes=st.fixed_dictionaries({}, optional={"domain": domains, "index": indexes, "enabled": st.booleans()}),
+        changes=st.fixed_dictionaries(
+            {}, optional={"domain": domains, "index": indexes, "enabled": st.booleans(), "aliases": aliases}
+        ),
         give_back=st.booleans(),
     )
     def update(self, data: Any, changes: dict[str, Any], give_back: bool) -> None:
@@ -241,7 +245,7 @@ class Sites(RuleBasedStateMachine):
         archive, file_name = (zip_of({**version}), "a.zip") if is_zip else (tar_of({**version}), "b.tar.gz")
         folder = "dist" if root and "dist/index.html" in version else ""
         files = {path[5:]: text for path, text in version.items() if path.startswith("dist/")} if folder else version
-        answer = self.model.deploy(who, name, files, file_name)
+        answer = self.model.deploy(who, name, file_name)
         data = self.expect(answer, self.upload(who, name, archive, file_name, folder))
         if answer.is_success:
             site = self.model.sites[name]
@@ -277,6 +281,65 @@ class Sites(RuleBasedStateMachine):
         got = self.call(who, "POST", f"{self.path(name)}/checkpoints/{checkpoint_id}/checkout")
         self.expect_data(self.model.checkout(who, name, checkpoint_id), got)
 
+    @rule(data=st.data(), version=st.sampled_from(VERSIONS), key=st.sampled_from(["a", "b"]))
+    def deploy_aside(self, data: Any, version: Files, key: str) -> None:
+        """Without going live, and under a key: a second time it is the first one's, or refused."""
+        who, name = self.some_site(data)
+        answer = self.model.deploy(who, name, "a.zip", activate=False)
+        site = self.model.sites.get(name)
+        known = site and next((cid for cid in site.contents if site.keys.get(key) == cid), None)
+        got = self.upload(who, name, zip_of({**version}), "a.zip", "", key)
+        if not answer.is_success or not site or known is None:
+            found = self.expect(answer, got)
+            if answer.is_success and site:
+                self.judge_new(name, found["checkpoint"], answer.data, version, is_live=False)
+                site.keys[key] = found["checkpoint"]["id"]
+        elif site.contents[known] != version:
+            assert got[0] in (409, 422), got
+        else:
+            assert (got[0], got[2]["data"]["checkpoint"]["id"]) == (200, known)
+
+    @rule(data=st.data())
+    def checkout_with_a_net(self, data: Any) -> None:
+        who, name, checkpoint_id = self.some_checkpoint(data)
+        answer = self.model.checkout(who, name, checkpoint_id, net=True)
+        path = f"{self.path(name)}/checkpoints/{checkpoint_id}/checkout?confirm_within=86400"
+        told = self.expect(answer, self.call(who, "POST", path))
+        if answer.is_success:
+            assert {**told, **answer.data} == told
+
+    @rule(data=st.data())
+    def confirm(self, data: Any) -> None:
+        who, name, checkpoint_id = self.some_checkpoint(data)
+        got = self.call(who, "POST", f"{self.path(name)}/checkpoints/{checkpoint_id}/confirm")
+        self.expect(self.model.confirm(who, name, checkpoint_id), got)
+
+    @rule(data=st.data(), hours=st.integers(24, 240))
+    def plan(self, data: Any, hours: int) -> None:
+        who, name, checkpoint_id = self.some_checkpoint(data)
+        at = (datetime.now(UTC) + timedelta(hours=hours)).isoformat().replace("+", "%2B")
+        got = self.call(who, "POST", f"{self.path(name)}/checkpoints/{checkpoint_id}/checkout?at={at}")
+        self.expect(self.model.plan(who, name, checkpoint_id), got)
+
+    @rule(data=st.data())
+    def cancel(self, data: Any) -> None:
+        who, name = self.some_site(data)
+        self.expect(self.model.cancel(who, name), self.call(who, "DELETE", f"{self.path(name)}/plan"))
+
+    @rule(data=st.data(), pinned=st.booleans())
+    def pin(self, data: Any, pinned: bool) -> None:
+        who, name, checkpoint_id = self.some_checkpoint(data)
+        got = self.call(who, "PUT", f"{self.path(name)}/checkpoints/{checkpoint_id}", {"pinned": pinned})
+        self.expect_data(self.model.pin(who, name, checkpoint_id, pinned=pinned), got)
+
+    @rule(data=st.data(), count=st.integers(2, 5))
+    def prune(self, data: Any, count: int) -> None:
+        who, name = self.some_site(data)
+        answer = self.model.prune(who, name, count)
+        told = self.expect(answer, self.call(who, "POST", f"{self.path(name)}/checkpoints/prune", {"count": count}))
+        if answer.is_success:
+            assert told["checkpoints"] == answer.data
+
     @rule(data=st.data())
     def remove_checkpoint(self, data: Any) -> None:
         who, name, checkpoint_id = self.some_checkpoint(data)
@@ -292,7 +355,16 @@ class Sites(RuleBasedStateMachine):
     @rule(data=st.data())
     def list_checkpoints(self, data: Any) -> None:
         who, name = self.some_site(data)
-        self.expect_data(self.model.checkpoints(who, name), self.call(who, "GET", f"{self.path(name)}/checkpoints"))
+        answer = self.model.checkpoints(who, name)
+        told = self.expect(answer, self.call(who, "GET", f"{self.path(name)}/checkpoints"))
+        if answer.is_success:
+            for checkpoint in told["checkpoints"]:
+                assert checkpoint.pop("size_on_disk") >= checkpoint["file_size"]
+            if "confirmation" in told:
+                told["confirmation"] = (told["confirmation"]["checkpoint"], told["confirmation"]["back_to"])
+            if "plan" in told:
+                told["plan"] = told["plan"]["checkpoint"]
+            assert told == answer.data
 
     @rule(data=st.data(), text=st.sampled_from(["dropped", "dropped otherwise"]))
     def drop_a_file(self, data: Any, text: str) -> None:
@@ -359,7 +431,7 @@ class Sites(RuleBasedStateMachine):
         got, headers, raw = self.http.request("GET", path, None, {"Host": domain})
         self.answers["visit", got] += 1
         assert got == status, (domain, path, raw[:100])
-        if status == 301:
+        if status in (301, 308):
             assert headers["Location"] == body
         elif body is not None:
             assert raw.decode() == body
@@ -392,18 +464,24 @@ class Sites(RuleBasedStateMachine):
     def path(name: Name) -> str:
         return f"/_api/sites/{name[0]}/{name[1]}"
 
-    def upload(self, who: str, name: Name, archive: bytes, file_name: str, root: str) -> tuple[int, Any, Any]:
+    def upload(
+        self, who: str, name: Name, archive: bytes, file_name: str, root: str, key: str = ""
+    ) -> tuple[int, Any, Any]:
         disposition = "Content-Disposition: form-data; name="
         parts = [f'{disposition}"file"; filename="{file_name}"\r\n\r\n'.encode() + archive] if file_name else []
         parts += [f'{disposition}"root"\r\n\r\n{root}'.encode()]
         body = b"".join(b"--b\r\n" + part + b"\r\n" for part in parts) + b"--b--\r\n"
         headers = {**basic(who, PASSWORDS[who]), "Content-Type": "multipart/form-data; boundary=b"}
-        status, told, raw = self.http.request("POST", f"{self.path(name)}/deploy", body, headers)
+        headers |= {"Idempotency-Key": key} if key else {}
+        query = "?activate=false" if key else ""
+        status, told, raw = self.http.request("POST", f"{self.path(name)}/deploy{query}", body, headers)
         self.answers["deploy", status] += 1
         self.has_changed = self.has_changed or status < 300
         return status, told, json.loads(raw)
 
-    def judge_new(self, name: Name, checkpoint: dict[str, Any], known: dict[str, Any], files: Files) -> None:
+    def judge_new(
+        self, name: Name, checkpoint: dict[str, Any], known: dict[str, Any], files: Files, *, is_live: bool = True
+    ) -> None:
         """Is this a new checkpoint as it should be? The model has it from here on."""
         site = self.model.sites[name]
         assert set(checkpoint) == CHECKPOINT
@@ -416,7 +494,7 @@ class Sites(RuleBasedStateMachine):
         assert created.strftime("%Y%m%d-%H%M%S") == checkpoint["id"][:15]
         for older in site.checkpoints[:1]:
             assert (older["id"], datetime.fromisoformat(older["created_at"])) < (checkpoint["id"], created)
-        self.model.added(name, checkpoint, files)
+        self.model.added(name, checkpoint, files, is_live=is_live)
 
 
 def _kind(method: str, path: str) -> str:
