@@ -328,11 +328,15 @@ class Publisher:
 
     def _net(self, site: Site, before: History, checkpoint_id: str, now: datetime, seconds: int) -> Confirmation:
         """What undoes a checkout when its time is over."""
-        if before.current in (None, checkpoint_id):
+        back_to = before.current
+        # What nobody has confirmed yet is no safe place to return to.
+        if before.confirmation is not None and before.confirmation.back_to != checkpoint_id:
+            back_to = before.confirmation.back_to
+        if back_to in (None, checkpoint_id):
             raise NothingToReturnTo()
         until = now + timedelta(seconds=seconds)
         self._due.add(site, until)
-        return Confirmation(checkpoint_id, str(before.current), timestamp(until, "seconds"))
+        return Confirmation(checkpoint_id, str(back_to), timestamp(until, "seconds"))
 
     def pin(self, site: Site, checkpoint_id: str, *, pinned: bool) -> None:
         """Keep a checkpoint until it is unpinned, or not any more: ``CheckpointNotFound``."""

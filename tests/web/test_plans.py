@@ -223,17 +223,26 @@ def test_a_version_that_is_only_stored_leaves_the_net(admin: Admin, services: Se
     assert shown(admin) == "two"
 
 
-def test_a_second_net_returns_to_what_the_first_one_caught(
+def test_a_second_net_returns_to_what_was_live_before_the_first(
     admin: Admin, services: Services, two: tuple[str, str]
 ) -> None:
-    admin.deployed(THREE)
+    third = admin.deployed(THREE)["id"]
     with_net(admin, two[0], 100)
     told = with_net(admin, two[1], 60)
-    assert told["back_to"] == two[0]
+    assert told["back_to"] == third
+    services.plans.run_due(after(62))
+    assert shown(admin) == "three"
+    services.plans.run_due(after(200))
+    assert shown(admin) == "three"
+
+
+def test_a_net_can_be_drawn_out(admin: Admin, services: Services, two: tuple[str, str]) -> None:
+    with_net(admin, two[0], 60)
+    assert with_net(admin, two[0], 200)["back_to"] == two[1]
     services.plans.run_due(after(62))
     assert shown(admin) == "one"
-    services.plans.run_due(after(200))
-    assert shown(admin) == "one"
+    services.plans.run_due(after(202))
+    assert shown(admin) == "two"
 
 
 # --- At a time ------------------------------------------------------------------------------

@@ -65,6 +65,18 @@ def test_a_sites_further_domain_may_too_and_a_name_that_only_a_wildcard_covers_n
         assert_failure(ask(app, other), 404)
 
 
+def test_a_host_of_a_preview_may_as_long_as_there_is_one(asked: Callable[..., Flask]) -> None:
+    app = asked(preview_domain="preview.example.com")
+    admin = Admin(app.test_client())
+    made = admin.deployed({"index.html": "one"})["id"]
+    host = f"{made}--blog--default.preview.example.com"
+    assert_failure(ask(app, host), 404)
+    assert_success(admin.post(f"/_api/sites/default/blog/checkpoints/{made}/preview"), 201)
+    assert assert_success(ask(app, host)) == {"domain": host}
+    assert_success(admin.delete("/_api/sites/default/blog/previews"))
+    assert_failure(ask(app, host), 404)
+
+
 @pytest.mark.parametrize(
     "name",
     ["other.example.com", "example.com", f"www.{SITE}", "*.example.com", "", " ", "blog_.example.com", f"{SITE}:443",
