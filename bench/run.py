@@ -19,6 +19,7 @@ import memory
 import reloads
 import report
 import rollback
+import rules
 import serving
 from context import Bench
 from picture import write_picture
@@ -29,6 +30,7 @@ PARTS: dict[str, Callable[[Bench], list[Table]]] = {
     "serving": serving.measure,
     "many": many.measure,
     "x-accel": serving.measure_x_accel,
+    "rules": rules.measure,
     "deploys": deploys.measure,
     "rollback": rollback.measure,
     "growth": growth.measure,

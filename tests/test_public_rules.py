@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import Reply, basic, wait_until, zip_of
+from helpers import THOROUGH, Reply, basic, wait_until, zip_of
 from test_public import Front, links, start
 
 from pages.nginx import CARRIED_BY_ITSELF, CARRIED_BY_NAME, PREVIEW_COOKIE
@@ -94,13 +94,13 @@ class Asker:
 
 
 def test_no_answer_of_a_version_with_rules_is_without_them_while_checkouts_go_back_and_forth(front: Front) -> None:
-    _go_back_and_forth(front, 200)
+    _go_back_and_forth(front, 200 if THOROUGH else 60)
 
 
 def test_nor_is_one_where_nginx_keeps_files_for_a_second(tmp_path_factory: pytest.TempPathFactory) -> None:
     front = start(tmp_path_factory, PAGES_NGINX_FILE_CACHE="true")
     try:
-        _go_back_and_forth(front, 12)
+        _go_back_and_forth(front, 12 if THOROUGH else 4)
     finally:
         front.stop()
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 import pytest
 from flask import Flask
-from helpers import Admin, assert_failure, assert_success, zip_of
+from helpers import THOROUGH, Admin, assert_failure, assert_success, zip_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
@@ -207,7 +207,12 @@ def any_site(tmp_path_factory: pytest.TempPathFactory) -> Admin:
     return admin
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200 if THOROUGH else 20,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(trees(), st.sampled_from(["index.html", "home.html"]), st.booleans(), st.sampled_from(["404.html", "a/b.html"]))
 def test_no_address_leads_in_a_circle_or_away_and_every_file_is_at_its_own(
     any_site: Admin, files: list[str], index: str, spa: bool, not_found: str

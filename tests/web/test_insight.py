@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from helpers import Admin, assert_failure, assert_success, everything_below, tree_of
+from helpers import THOROUGH, Admin, assert_failure, assert_success, everything_below, tree_of
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -450,7 +450,7 @@ def really(admin: Admin, checkpoint_id: str) -> dict[str, Answer]:
 
 
 @settings(
-    max_examples=100,
+    max_examples=300 if THOROUGH else 10,
     phases=[Phase.reuse, Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
