@@ -140,7 +140,7 @@ class Previews:
             raise SiteNotFound()
         with suppress(Broken, CheckpointNotFound):
             site = self._registry.get(found["username"], found["site"])
-            if site.enabled and any(preview.checkpoint == found["id"] for preview in self.alive(site, now)):
+            if site.enabled and found["id"] in previewed(self._histories.read(site), now):
                 return site, found["id"]
         raise SiteNotFound()
 

@@ -217,10 +217,8 @@ class Publisher:
 
     def has_uploaded(self, username: str, site_id: str, key: str) -> bool:
         """Does a checkpoint stand for this ``Idempotency-Key``, so that the next deploy with it stores nothing?"""
-        with suppress(SiteNotFound, SiteBroken, HistoryBroken):
-            known = self._histories.read(self._registry.get(username, site_id))
-            return bool(key) and history.uploaded(known, key) is not None
-        return False
+        known = self._known(username, site_id) if key else None
+        return known is not None and history.uploaded(known[1], key) is not None
 
     def rehearse(
         self, site: Site, upload: Path, file_name: str, root: str, now: datetime, only_if: history.OnlyIf = None

@@ -67,7 +67,7 @@ class Pruner:
 
     def prune_later(self, site: Site) -> None:
         """Delete what the limits in force do not keep, when nobody waits for it; they are asked then."""
-        if any((self.limits_of(site).count, self.limits_of(site).days, self.limits_of(site).bytes)):
+        if _limits_anything(self.limits_of(site)):
             self._workshop.afterwards(partial(self._prune_now, site))
 
     def _prune_now(self, site: Site) -> None:
@@ -88,21 +88,25 @@ class Pruner:
 
 def superfluous(known: History, limits: Retention, time: datetime) -> list[Checkpoint]:
     """The checkpoints that the limits do not keep, the oldest first."""
-    if not any((limits.count, limits.days, limits.bytes)):
+    if not _limits_anything(limits):
         return []
     needed = {known.current, *known.pinned, *previewed(known, time), *history.awaited(known)}
-    kept_by_rule = [_is_kept(limits, place, checkpoint, time) for place, checkpoint in enumerate(known.checkpoints)]
     left = (limits.bytes or 0) - sum(c.file_size for c in known.checkpoints if c.id in needed)
     doomed = []
-    for checkpoint, is_kept in zip(known.checkpoints, kept_by_rule, strict=True):
+    for place, checkpoint in enumerate(known.checkpoints):
         if checkpoint.id in needed:
             continue
+        is_kept = _is_kept(limits, place, checkpoint, time)
         if is_kept and limits.bytes:
             left -= checkpoint.file_size
             is_kept = left >= 0
         if not is_kept:
             doomed.append(checkpoint)
     return doomed[::-1]
+
+
+def _limits_anything(limits: Retention) -> bool:
+    return any((limits.count, limits.days, limits.bytes))
 
 
 def _is_kept(limits: Retention, place: int, checkpoint: Checkpoint, time: datetime) -> bool:

@@ -15,7 +15,7 @@ from pages.web.context import services
 from pages.web.preview_links import link_of, page_on
 from pages.web.replies import success, with_warnings
 from pages.web.requests import json_object
-from pages.web.sites import require_own
+from pages.web.sites import own_site
 from pages.web.terms import checked_seconds, flag, only_if, seconds, time_to_come
 
 _PREVIEW_SECONDS = 86400  # Until tomorrow, unless asked otherwise.
@@ -45,7 +45,7 @@ def list_checkpoints(username: str, site_id: str) -> Response:
 @blueprint.post("", provide_automatic_options=False)
 def create_checkpoint(username: str, site_id: str) -> Response:
     description = model.checkpoint_description(json_object(optional=True))
-    site = _site(username, site_id)
+    site = own_site(username, site_id)
     published = services().publisher.snapshot(site, description, now())
     services().pruner.prune_later(site)
     data = msgspec.structs.asdict(published.checkpoint)
@@ -63,20 +63,20 @@ def pin_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
     model.refuse_unknown(body, ("pinned",))
     if not isinstance(body.get("pinned"), bool):
         raise InvalidField("pinned", "必须是 true 或 false")
-    services().publisher.pin(_site(username, site_id), checkpoint_id, pinned=body["pinned"])
+    services().publisher.pin(own_site(username, site_id), checkpoint_id, pinned=body["pinned"])
     return success({"checkpoint_id": checkpoint_id, "pinned": body["pinned"]}, "检查点更新成功")
 
 
 @blueprint.delete("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
 def delete_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
-    services().publisher.delete_checkpoint(_site(username, site_id), checkpoint_id, now(), only_if())
+    services().publisher.delete_checkpoint(own_site(username, site_id), checkpoint_id, now(), only_if())
     return success(message="检查点已删除")
 
 
 @blueprint.post("/<checkpoint:checkpoint_id>/checkout", provide_automatic_options=False)
 def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
     confirm_within, at = seconds("confirm_within"), time_to_come("at")
-    site = _site(username, site_id)
+    site = own_site(username, site_id)
     data: dict[str, Any] = {"username": username, "id": site_id, "checkpoint_id": checkpoint_id}
     if at is not None:
         plan = services().plans.plan(site, checkpoint_id, at, confirm_within=confirm_within, only_if=only_if())
@@ -89,7 +89,7 @@ def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
 
 @blueprint.post("/<checkpoint:checkpoint_id>/confirm", provide_automatic_options=False)
 def confirm(username: str, site_id: str, checkpoint_id: str) -> Response:
-    services().plans.confirm(_site(username, site_id), checkpoint_id)
+    services().plans.confirm(own_site(username, site_id), checkpoint_id)
     return success({"username": username, "id": site_id, "checkpoint_id": checkpoint_id}, "切换已确认")
 
 
@@ -98,7 +98,7 @@ def preview(username: str, site_id: str, checkpoint_id: str) -> Response:
     body = json_object(optional=True)
     model.refuse_unknown(body, ("expires_in",))
     lasts = checked_seconds("expires_in", body.get("expires_in", _PREVIEW_SECONDS))
-    site = _site(username, site_id)
+    site = own_site(username, site_id)
     granted = services().previews.grant(site, checkpoint_id, lasts, now())
     data = {"checkpoint_id": checkpoint_id, "url": link_of(site, granted.token), "expires_at": granted.until}
     if granted.host is not None:
@@ -114,7 +114,7 @@ def prune(username: str, site_id: str) -> Response:
     if not isinstance(dry_run, bool):
         raise InvalidField("dry_run", "必须是 true 或 false")
     own = limits_for_pruning(body)
-    site = _site(username, site_id)
+    site = own_site(username, site_id)
     limits = services().pruner.limits_of(site, own)
     pruned = services().pruner.prune(site, limits, now(), dry_run=dry_run)
     data = {"dry_run": dry_run, "limits": limits, "checkpoints": pruned.checkpoints, "bytes": pruned.bytes}
@@ -126,14 +126,9 @@ def _listed(checkpoint: model.Checkpoint, history: model.History, size: int) -> 
 
 
 def _history(username: str, site_id: str) -> tuple[model.Site, model.History]:
-    site = _site(username, site_id)
+    site = own_site(username, site_id)
     history = services().histories.read(site)
     # Without a lock: a site that was deleted meanwhile would seem to be there, with no checkpoints.
     if services().registry.get(username, site_id).created_at != site.created_at:
         raise SiteNotFound()
     return site, history
-
-
-def _site(username: str, site_id: str) -> model.Site:
-    require_own(username)
-    return services().registry.get(username, site_id)

@@ -12,7 +12,7 @@ from pages.publish import Terms, Trial
 from pages.web.context import config, services, user
 from pages.web.replies import success, with_warnings
 from pages.web.requests import FORM_OVERHEAD_BYTES, receive_upload
-from pages.web.sites import require_own
+from pages.web.sites import own_site
 from pages.web.terms import flag, idempotency_key, only_if
 
 _MOST_PATHS = 1000  # More are counted and not named.
@@ -30,8 +30,7 @@ def deploy(username: str, site_id: str) -> Response:
         upload, file_name, root = receive_upload(work, config().max_upload_bytes, services().space.watch())
         archive_kind(file_name)
         root = _judged_root(root)
-        require_own(username)
-        site = services().registry.get(username, site_id)
+        site = own_site(username, site_id)
         if dry_run:
             trial = services().publisher.rehearse(site, upload, file_name, root, now(), terms.only_if)
             return _rehearsed(username, site_id, trial)

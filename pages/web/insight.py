@@ -18,7 +18,7 @@ from pages.web.context import services
 from pages.web.replies import success
 from pages.web.respond import respond
 from pages.web.serving import answer
-from pages.web.sites import require_own
+from pages.web.sites import own_site
 
 blueprint = Blueprint("insight", __name__, url_prefix="/_api/sites/<username>/<site_id>")
 
@@ -28,7 +28,7 @@ _MAX_URL = 2048
 
 @blueprint.get("/checkpoints/<checkpoint:checkpoint_id>/diff/<other_id>", provide_automatic_options=False)
 def diff(username: str, site_id: str, checkpoint_id: str, other_id: str) -> Response:
-    site = _site(username, site_id)
+    site = own_site(username, site_id)
     found = services().comparer.compare(site, checkpoint_id, other_id)
     data: dict[str, Any] = {"before": checkpoint_id, "after": other_id}
     for name, sizes in (("added", found.added), ("removed", found.removed)):
@@ -44,7 +44,7 @@ def explain(username: str, site_id: str) -> Response:
     url = request.args.get("url", "")
     if not url or len(url) > _MAX_URL:
         raise InvalidField("url", f"必须是站点内的路径或完整地址，最多 {_MAX_URL} 个字符")
-    site = _site(username, site_id)
+    site = own_site(username, site_id)
     host, path, query = _taken_apart(site, url)
     environ = _environ(host, path, query)
     asked = Asked(host, path, query)
@@ -126,8 +126,3 @@ def _sent(response: Any, environ: dict[str, Any]) -> tuple[int, list[tuple[str, 
 
 def _listing(items: Any, total: int) -> dict[str, Any]:
     return {"total": total, "items": list(islice(items, _MOST))}
-
-
-def _site(username: str, site_id: str) -> Site:
-    require_own(username)
-    return services().registry.get(username, site_id)

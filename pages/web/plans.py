@@ -2,32 +2,27 @@
 
 from flask import Blueprint, Response
 
-from pages.model import Site, now
+from pages.model import now
 from pages.web.context import services
 from pages.web.replies import success
-from pages.web.sites import require_own
+from pages.web.sites import own_site
 
 blueprint = Blueprint("plans", __name__, url_prefix="/_api/sites/<username>/<site_id>")
 
 
 @blueprint.delete("/plan", provide_automatic_options=False)
 def cancel_plan(username: str, site_id: str) -> Response:
-    services().plans.cancel(_site(username, site_id))
+    services().plans.cancel(own_site(username, site_id))
     return success(message="已取消计划中的切换")
 
 
 @blueprint.get("/previews", provide_automatic_options=False)
 def list_previews(username: str, site_id: str) -> Response:
-    previews = services().previews.alive(_site(username, site_id), now())
+    previews = services().previews.alive(own_site(username, site_id), now())
     return success({"previews": previews, "total": len(previews)})
 
 
 @blueprint.delete("/previews", provide_automatic_options=False)
 def revoke_previews(username: str, site_id: str) -> Response:
-    services().previews.revoke(_site(username, site_id))
+    services().previews.revoke(own_site(username, site_id))
     return success(message="全部预览已撤销")
-
-
-def _site(username: str, site_id: str) -> Site:
-    require_own(username)
-    return services().registry.get(username, site_id)

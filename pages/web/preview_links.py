@@ -80,6 +80,10 @@ def _of_checkpoint(environ: Environ, services: Services, site: Site, checkpoint_
     except SiteBusy:
         response = page(503, "Service Unavailable")
         response.headers["Retry-After"] = "1"
+    return _for_this_visitor(response)
+
+
+def _for_this_visitor(response: Response) -> Response:
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Robots-Tag"] = "noindex"
     return response
@@ -95,7 +99,5 @@ def _sent_on(environ: Environ, token: str, seconds: int) -> Response:
     response.headers["Set-Cookie"] = dump_cookie(
         PREVIEW_COOKIE, token, max_age=seconds, httponly=True, samesite="Lax", secure=is_https
     )
-    response.headers["Cache-Control"] = "private, no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
     response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    return _for_this_visitor(response)

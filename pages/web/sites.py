@@ -21,6 +21,12 @@ def require_own(username: str) -> None:
         raise Forbidden()
 
 
+def own_site(username: str, site_id: str) -> model.Site:
+    """The site that a call is about: ``Forbidden`` for a tenant's that is not its own, else as ``Registry.get``."""
+    require_own(username)
+    return services().registry.get(username, site_id)
+
+
 def _is_reserved(domain: str) -> bool:
     """Not for tenants: a page on an admin host has the same origin as the Admin API; and the hosts of previews."""
     if user().is_admin:
@@ -57,8 +63,7 @@ def create_site() -> Response:
 
 @blueprint.get("/<username>/<site_id>", provide_automatic_options=False)
 def show_site(username: str, site_id: str) -> Response:
-    require_own(username)
-    return success(services().registry.get(username, site_id))
+    return success(own_site(username, site_id))
 
 
 @blueprint.put("/<username>/<site_id>", provide_automatic_options=False)
