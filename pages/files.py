@@ -14,6 +14,8 @@ from typing import Any
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+# Two writes within one tick of the kernel's clock may leave a file of the same identity.
+_RACY_NS = 50_000_000
 
 
 class Busy(Exception):
@@ -77,6 +79,16 @@ def read(path: Path | str, most: int = -1) -> bytes:
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "Not a regular file", str(path))
         return file.read(most)
+
+
+def identity_of(status: os.stat_result) -> tuple[int, int, int]:
+    """What tells one version of a file from another, where ``may_change_unseen`` says no."""
+    return status.st_ino, status.st_ctime_ns, status.st_size
+
+
+def may_change_unseen(status: os.stat_result, looked_ns: int) -> bool:
+    """Could a change after this moment, before which its status was read, leave the file its identity?"""
+    return looked_ns - status.st_ctime_ns <= _RACY_NS
 
 
 def make_folders(path: Path, mode: int = 0o777) -> None:

@@ -30,9 +30,6 @@ from pages.work import Work
 log = logging.getLogger(__name__)
 
 _CACHED_RECORDS = 100_000
-# Two writes within one tick of the kernel's clock may leave a file of the same identity: what was
-# written just now is read again.
-_RACY_NS = 50_000_000
 
 
 # Is a domain nobody's to take, whoever has it now?
@@ -375,11 +372,12 @@ class Registry:
             raise SiteNotFound() from None
         except OSError as error:
             raise SiteBroken(error.strerror or "无法读取") from None
-        identity = (status.st_ino, status.st_ctime_ns, status.st_size)
+        identity = files.identity_of(status)
         known = self._parsed.get(path)
         if known is None or known[0] != identity:
+            looked_ns = time.time_ns()
             known = (identity, self._parse(path, username, site_id))
-            if time.time_ns() - status.st_ctime_ns > _RACY_NS:
+            if not files.may_change_unseen(status, looked_ns):  # What was written just now is read again.
                 self._remember(path, known)
         if isinstance(known[1], SiteBroken):
             raise SiteBroken(known[1].reason)

@@ -19,8 +19,6 @@ from pages.rules import HEADERS, MAX_FILE_BYTES, REDIRECTS, Headers, Redirects, 
 
 # Together all that is remembered takes some hundred megabytes at most.
 _REMEMBERED_WEIGHT = 200_000
-# What was changed just now may be changed again within the same tick of the kernel's clock.
-_RACY_NS = 50_000_000
 
 
 class _Weighed(Protocol):
@@ -73,7 +71,6 @@ class _Files(Generic[Parsed]):
 
     def of(self, tree: str) -> Parsed | None:
         path = f"{tree}/{self._name}"
-        looked_ns = time.time_ns()  # Before it is read: a long file takes longer than a tick.
         try:
             status = os.lstat(path)
         except OSError as error:
@@ -82,16 +79,17 @@ class _Files(Generic[Parsed]):
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        identity = (status.st_ino, status.st_ctime_ns, status.st_size)
+        identity = files.identity_of(status)
         with self._lock:
             known = self._known.get(path)
         if known is not None and known.identity == identity:
             return known.rules
+        looked_ns = time.time_ns()  # Before it is read: a long file takes longer than a tick.
         try:
             rules = self._parse(files.read(path, MAX_FILE_BYTES + 1))
         except FileNotFoundError:
             return None
-        if looked_ns - status.st_ctime_ns > _RACY_NS:
+        if not files.may_change_unseen(status, looked_ns):
             self._remember(path, _Known(identity, rules))
         return rules
 
