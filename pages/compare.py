@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from pages.errors import CheckpointBroken, SiteBusy
-from pages.history import Histories, checkpoint_in
+from pages.history import Histories, changed_paths, checkpoint_in
 from pages.model import Manifest, Site
 from pages.resolve import Asked, Resolver
 from pages.rules import HEADERS, REDIRECTS
@@ -95,7 +95,7 @@ class Comparer:
 
     def _compared(self, site: Site, before: Version, after: Version) -> Comparison:
         old, new = before.manifest.files, after.manifest.files
-        changed = {path for path in old.keys() & new.keys() if old[path][:2] != new[path][:2]}
+        changed = changed_paths(old, new)
         different = changed | (old.keys() ^ new.keys())
         there = old.keys() | new.keys()
         urls = _addresses(different if different.isdisjoint((REDIRECTS, HEADERS)) else there, site.index, there)

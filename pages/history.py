@@ -204,6 +204,11 @@ def content_digest(folders: tuple[str, ...], files: Mapping[str, tuple[int, str,
     return digest.hexdigest()
 
 
+def changed_paths(old: Mapping[str, tuple[int, str, int]], new: Mapping[str, tuple[int, str, int]]) -> set[str]:
+    """The paths that both of two manifests hold, with another content."""
+    return {path for path in old.keys() & new.keys() if old[path][:2] != new[path][:2]}
+
+
 def next_time(history: History, now: datetime, *others: str) -> datetime:
     """The second that a new checkpoint gets: ``now``, or the first one later than all before.
 

@@ -236,7 +236,7 @@ class Publisher:
                 bytes=sum(size for size, _, _ in files.values()),
                 added=sorted(files.keys() - old.keys()),
                 removed=sorted(old.keys() - files.keys()),
-                changed=sorted(path for path in files.keys() & old.keys() if files[path][:2] != old[path][:2]),
+                changed=sorted(history.changed_paths(old, files)),
                 warnings=warnings,
             )
 
