@@ -14,7 +14,7 @@ The layers; a module imports from those below it or beside it, never from above 
     web.respond
     web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
     web.proxies
-    web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation  web.terms
+    web.conditions  web.accel  web.language  web.whole_file  web.origins  web.caching  web.navigation  web.terms
     drill
     services  nginx
     nginx_tls
@@ -32,5 +32,5 @@ The layers; a module imports from those below it or beside it, never from above 
     site_fields
     model     hosts     line    gzips
     patience
-    errors
+    errors    languages
 """
