@@ -21,7 +21,7 @@ The layers; a module imports from those below it or beside it, never from above 
     recovery  upkeep  verify  plans  retention  clock
     publish   backups   full_backup  full_restore
     previews  compare
-    settling
+    settling  uploads
     versions  quotas  resolve
     trees     staging   roots   registry   database  full_tar
     history   public    precompress   lookup   site_rules   due

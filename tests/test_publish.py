@@ -488,7 +488,7 @@ def when_staged(house: House, monkeypatch: pytest.MonkeyPatch) -> Callable[[Call
     """Do something after a deploy has unpacked, before it takes the site's lock."""
 
     def arrange(action: Callable[[], None]) -> None:
-        stage = house.publisher._stage
+        stage = house.services.uploads.stage
         pending = [action]
 
         def staged(*arguments: Any) -> Any:
@@ -497,7 +497,7 @@ def when_staged(house: House, monkeypatch: pytest.MonkeyPatch) -> Callable[[Call
                 pending.pop()()
             return result
 
-        monkeypatch.setattr(house.publisher, "_stage", staged)
+        monkeypatch.setattr(house.services.uploads, "stage", staged)
 
     return arrange
 
@@ -672,13 +672,13 @@ def _ignore(error: type[Exception], action: Callable[[], object]) -> None:
 
 def test_unpacking_needs_no_lock(make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch) -> None:
     house = make_house(lock_timeout=0.2)
-    stage = house.publisher._stage
+    stage = house.services.uploads.stage
 
     def staged(*arguments: Any) -> Any:
         with files.lock(house.paths.site_lock("default", "blog"), 0.0), files.lock(house.paths.registry_lock, 0.0):
             return stage(*arguments)
 
-    monkeypatch.setattr(house.publisher, "_stage", staged)
+    monkeypatch.setattr(house.services.uploads, "stage", staged)
     house.deploy(V1)
     assert house.served == V1
 
