@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pages import files, history
@@ -40,7 +39,7 @@ from pages.settling import CREATE, DELETE, Settler
 from pages.site_fields import fitting
 from pages.space import Space
 from pages.trees import Trees
-from pages.uploads import New, Uploads
+from pages.uploads import New, Sent, Uploads
 from pages.versions import Versions
 from pages.work import Work, Workshop
 
@@ -163,19 +162,16 @@ class Publisher:
 
     # --- Versions ---------------------------------------------------------------------------
 
-    def deploy(
-        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, terms: Terms = _PLAIN
-    ) -> Published:
-        """Publish an uploaded archive (``root`` names one folder of it, or is empty).
+    def deploy(self, site: Site, sent: Sent, now: datetime, terms: Terms = _PLAIN) -> Published:
+        """Publish what was sent.
 
-        The upload's bytes must not change afterwards: where they are a plain tar.gz, the checkpoint keeps them.
+        The archive's bytes must not change afterwards: where they are a plain tar.gz, the checkpoint keeps them.
         The old site goes on being served until the switch, and for good when this raises:
-        ``BadArchive``, ``TooLarge``, ``UnsupportedFormat``, ``SiteNotFound``, ``SiteBusy``, ``SiteMovedOn``,
-        ``KeyReused``.
+        what ``Uploads.staged`` does, ``SiteNotFound``, ``SiteBusy``, ``SiteMovedOn``, ``KeyReused``.
         """
         is_again = self.has_uploaded(site.username, site.id, terms.key)
         with (
-            self._uploads.staged(site, upload, file_name, root, now, is_again=is_again) as (new, warnings),
+            self._uploads.staged(site, sent, now, is_again=is_again) as (new, warnings),
             self._settler.locked_site(site) as work,
         ):
             before = self._histories.read(site)
@@ -197,11 +193,9 @@ class Publisher:
         known = self._known(username, site_id) if key else None
         return known is not None and history.uploaded(known[1], key) is not None
 
-    def rehearse(
-        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, only_if: history.OnlyIf = None
-    ) -> Trial:
-        """Judge an uploaded archive as ``deploy`` would, and store nothing; the same errors."""
-        with self._uploads.staged(site, upload, file_name, root, now) as (new, warnings):
+    def rehearse(self, site: Site, sent: Sent, now: datetime, only_if: history.OnlyIf = None) -> Trial:
+        """Judge what was sent as ``deploy`` would, and store nothing; the same errors."""
+        with self._uploads.staged(site, sent, now) as (new, warnings):
             before = self._histories.read(site)
             history.require_current(before, only_if)
             self._quotas.check_checkpoints(site.username, before)
@@ -349,13 +343,14 @@ class Publisher:
         time = history.next_time(before, self._after_root(site, before, now), site.updated_at)
         manifest = new.staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
         checkpoint_id = history.new_checkpoint_id(time, manifest.digest)
+        file_name = new.file_name or f"{checkpoint_id}.tar.gz"
         checkpoint = Checkpoint(
             id=checkpoint_id,
             created_at=timestamp(time, "seconds"),
             file_size=new.archive.stat().st_size,
-            file_name=new.file_name or f"{checkpoint_id}.tar.gz",
+            file_name=file_name,
             source=new.source,
-            description=new.description,
+            description=new.description or f"部署: {file_name}",
         )
         twins = self._versions.twins(work, site, new.staging.tree, manifest)
         work.intend(checkpoint_id)
