@@ -62,7 +62,7 @@ def suggested(node: ast.expr) -> str:
         if isinstance(part, ast.Constant):
             chinese += str(part.value)
         elif isinstance(part, ast.FormattedValue):
-            chinese += "{" + (re.findall(r"[a-z_]*[a-z]", ast.unparse(part.value)) or ["part"])[-1] + "}"
+            chinese += "{" + (re.findall(r"[a-z][a-z_]*", ast.unparse(part.value).lower()) or ["part"])[-1] + "}"
     return f'"{chinese}": "…",'
 
 
