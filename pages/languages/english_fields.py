@@ -54,4 +54,5 @@ FIELDS = {
     "username 和 id 必须与文件位置一致: {username:first}/{site_id}": (
         "username and id must be those of the file's place: {username}/{site_id}"
     ),
+    "必须是 1 到 {most:number} 个字符": "must be 1 to {most} characters",
 }
