@@ -21,8 +21,8 @@ The layers; a module imports from those below it or beside it, never from above 
     recovery  upkeep  verify  plans  retention  clock
     publish   backups   full_backup  full_restore
     previews  compare
-    settling
-    versions  quotas  resolve
+    settling  uploads
+    versions  quotas  resolve  stock  wanted
     trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
     work      space    throttle
