@@ -117,4 +117,12 @@ ANSWERS = {
     "不能与 manifest 同时使用": "must not come with a manifest",
     "必须是 SHA-256 的数组（各为 64 位小写十六进制）": "must be an array of SHA-256 (64 lower-case hex digits each)",
     "必须作为文件上传": "must be sent as a file",
+    # Tokens.
+    "令牌创建成功": "The token was created",
+    "令牌已撤销": "The token was revoked",
+    "令牌不存在": "There is no such token",
+    "令牌数量已达上限 {limit:number}，请先撤销不用的令牌": (
+        "There are {limit} tokens, which is the most: revoke one that is not used"
+    ),
+    "expires_in 与 expires_at 只能给出一个": "Give one of expires_in and expires_at",
 }
