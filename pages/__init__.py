@@ -8,13 +8,13 @@ The layers; a module imports from those below it or beside it, never from above 
     wsgi, cli
     app  commands
     web.insight
-    web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.tls  web.verify  web.maintenance
+    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.tls  web.verify  web.maintenance
     web.serving
     web.errors  web.preview_links
     web.respond
-    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
+    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.language  web.context
     web.proxies
-    web.conditions  web.accel  web.language  web.whole_file  web.origins  web.caching  web.navigation  web.terms
+    web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation  web.terms
     drill
     services  nginx
     nginx_tls
@@ -24,7 +24,7 @@ The layers; a module imports from those below it or beside it, never from above 
     settling  uploads
     completing
     versions  quotas  resolve  stock  wanted
-    trees     staging   roots   registry   database  full_tar
+    trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
     work      space    throttle
     tally

@@ -7,6 +7,7 @@ from flask import Flask
 
 from pages.config import Config
 from pages.errors import DataUnusable
+from pages.languages.log import InEnglish
 from pages.services import build_services
 from pages.web import (
     auth,
@@ -23,6 +24,7 @@ from pages.web import (
     sites,
     status,
     tls,
+    tokens,
     verify,
 )
 from pages.web.proxies import TrustedProxies
@@ -60,7 +62,7 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
     app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
     errors.register(app)
-    for part in (sites, deploys, checkpoints, plans, insight, status, tls, verify, maintenance, serving):
+    for part in (sites, deploys, checkpoints, plans, insight, tokens, status, tls, verify, maintenance, serving):
         app.register_blueprint(part.blueprint)
 
     wsgi_app: Any = serving.VisitorsFirst(app.wsgi_app, app.extensions["pages"])
@@ -76,6 +78,7 @@ def set_up_logging() -> None:
     logging.raiseExceptions = False
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"))
+    handler.addFilter(InEnglish())
     logger = logging.getLogger("pages")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

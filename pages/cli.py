@@ -16,6 +16,7 @@ from pages import commands, passwords
 from pages.app import set_up_logging
 from pages.config import Config, as_json, load_config
 from pages.errors import OperationFailed, PagesError
+from pages.languages import in_english
 from pages.nginx import nginx_config
 from pages.nginx_tls import Tls
 from pages.services import build_services
@@ -28,7 +29,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except PagesError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(in_english(error)) from error
         except BrokenPipeError:
             raise  # Who read the output has gone: click knows.
         except OSError as error:

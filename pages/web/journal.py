@@ -1,4 +1,4 @@
-"""One line in the log for each change: who, from where, what, and how it ended."""
+"""One line in the log for each change: who, with which token if with one, from where, what, and how it ended."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ import logging
 import msgspec
 from flask import Response, g, request
 
+from pages.languages import in_english
 from pages.web.auth import is_change
 
 log = logging.getLogger("pages.changes")
@@ -17,8 +18,9 @@ def note_change(response: Response) -> Response:
         return response
     user = g.get("user")
     log.info(
-        "who=%s from=%s what=%s result=%s",
+        "who=%s%s from=%s what=%s result=%s",
         _quoted(user.name if user else "-"),
+        f" token={_quoted(f'{user.token.id} {user.token.name}')}" if user and user.token else "",
         request.remote_addr or "unix",
         _quoted(f"{request.method} {request.path}{_action()}"),
         _quoted(f"{response.status_code} {_message(response)}"),
@@ -27,7 +29,7 @@ def note_change(response: Response) -> Response:
 
 
 def _action() -> str:
-    """What a maintenance request asked for: its path says nothing."""
+    """What a maintenance request asked for, or which token was made: the path says nothing."""
     return f" {g.action}" if g.get("action") else ""
 
 
@@ -36,7 +38,8 @@ def _message(response: Response) -> str:
         body = msgspec.json.decode(response.get_data())
     except msgspec.MsgspecError:
         return ""
-    return str(body.get("message") or f"{body.get('error', '')} {body.get('details', '')}".strip())
+    told = [body["message"]] if body.get("message") else [body.get("error", ""), body.get("details", "")]
+    return " ".join(map(in_english, told)).strip()
 
 
 def _quoted(text: str) -> str:
