@@ -16,7 +16,7 @@ The layers; a module imports from those below it or beside it, never from above 
     client.address  client.credentials  client.ignore  client.text
     client.exits
     web.insight
-    web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.tls  web.verify  web.maintenance
+    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.tls  web.verify  web.maintenance
     web.serving
     web.errors  web.preview_links
     web.respond
@@ -31,7 +31,7 @@ The layers; a module imports from those below it or beside it, never from above 
     previews  compare
     settling
     versions  quotas  resolve
-    trees     staging   roots   registry   database  full_tar
+    trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
     work      space    throttle
     tally

@@ -23,6 +23,7 @@ from pages.web import (
     sites,
     status,
     tls,
+    tokens,
     verify,
 )
 from pages.web.proxies import TrustedProxies
@@ -60,7 +61,7 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
     app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
     errors.register(app)
-    for part in (sites, deploys, checkpoints, plans, insight, status, tls, verify, maintenance, serving):
+    for part in (sites, deploys, checkpoints, plans, insight, tokens, status, tls, verify, maintenance, serving):
         app.register_blueprint(part.blueprint)
 
     wsgi_app: Any = serving.VisitorsFirst(app.wsgi_app, app.extensions["pages"])
