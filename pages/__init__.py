@@ -20,17 +20,17 @@ The layers; a module imports from those below it or beside it, never from above 
     web.serving
     web.errors  web.preview_links
     web.respond
-    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
+    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.language  web.context
     web.proxies
-    web.conditions  web.accel  web.language  web.whole_file  web.origins  web.caching  web.navigation  web.terms
+    web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation  web.terms
     drill
     services  nginx
     nginx_tls
     recovery  upkeep  verify  plans  retention  clock
     publish   backups   full_backup  full_restore
     previews  compare
-    settling
-    versions  quotas  resolve
+    settling  uploads
+    versions  quotas  resolve  stock  wanted
     trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
     work      space    throttle

@@ -7,6 +7,7 @@ from flask import Flask
 
 from pages.config import Config
 from pages.errors import DataUnusable
+from pages.languages.log import InEnglish
 from pages.services import build_services
 from pages.web import (
     auth,
@@ -77,6 +78,7 @@ def set_up_logging() -> None:
     logging.raiseExceptions = False
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"))
+    handler.addFilter(InEnglish())
     logger = logging.getLogger("pages")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

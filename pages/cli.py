@@ -74,13 +74,19 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except PagesError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_in_english(error)) from error
         except BrokenPipeError:
             raise  # Who read the output has gone: click knows.
         except OSError as error:
             # No permission, no such folder, no room: the user's to mend, and no trace helps with that.
             where = f"{error.filename}: " if error.filename is not None else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
+
+
+def _in_english(error: PagesError) -> str:
+    from pages.languages import in_english  # Not for who makes no error.
+
+    return in_english(error)
 
 
 @click.group(cls=_Commands, epilog=epilog())

@@ -58,6 +58,7 @@ class Config:
     tls_ask_from: tuple[str, ...] = _setting("server", [])
     x_accel_redirect: bool = _setting("server", False)
     nginx_file_cache: bool = _setting("server", False)
+    language: str = _setting("server", "zh")
     workers: int = _setting("server", 2)
     threads: int = _setting("server", 8)
     data_dir: Path = _setting("storage", _DATA)
@@ -285,6 +286,7 @@ def _check(config: Config) -> None:
     _require(
         config.environment in ("development", "production"), "environment", 'must be "development" or "production"'
     )
+    _require(config.language in ("zh", "en"), "language", 'must be "zh" or "en"')
     _require(
         config.admin_user and ":" not in config.admin_user,
         "admin_user",

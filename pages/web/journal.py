@@ -6,6 +6,7 @@ import logging
 import msgspec
 from flask import Response, g, request
 
+from pages.languages import in_english
 from pages.web.auth import is_change
 
 log = logging.getLogger("pages.changes")
@@ -37,7 +38,8 @@ def _message(response: Response) -> str:
         body = msgspec.json.decode(response.get_data())
     except msgspec.MsgspecError:
         return ""
-    return str(body.get("message") or f"{body.get('error', '')} {body.get('details', '')}".strip())
+    told = [body["message"]] if body.get("message") else [body.get("error", ""), body.get("details", "")]
+    return " ".join(map(in_english, told)).strip()
 
 
 def _quoted(text: str) -> str:

@@ -1,5 +1,6 @@
 """Admin API, calls 6 and 7: reload and health; ``healthz`` for load balancers, and the document for programs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from flask import Blueprint, Response
 from pages.model import now, timestamp
 from pages.web.auth import admin_only, open_to_all, token_needs
 from pages.web.context import services, user
-from pages.web.replies import failure, success
+from pages.web.replies import failure, success, told
 from pages.web.sites import own_names
 
 blueprint = Blueprint("status", __name__, url_prefix="/_api")
@@ -21,7 +22,7 @@ _DOCUMENT = Path(__file__).with_name("openapi.json").read_bytes()
 @admin_only
 @token_needs("admin")
 def reload() -> Response:
-    problems = services().reload()
+    problems = [replace(problem, reason=told(problem.reason)) for problem in services().reload()]
     count = services().registry.enabled_count()
     data = {"sites_count": count, "reloaded_at": timestamp(now()), "problems": problems}
     return success(data, f"重载成功，当前 {count} 个站点已生效")

@@ -8,6 +8,7 @@ from pages.errors import BadRequest, InvalidField
 from pages.model import is_name, now
 from pages.web.auth import admin_only, token_needs
 from pages.web.context import services
+from pages.web.language import asked_language
 from pages.web.replies import success
 from pages.web.requests import json_object
 
@@ -20,7 +21,9 @@ blueprint = Blueprint("verify", __name__, url_prefix="/_api")
 def verify() -> Response:
     body = json_object(optional=True)
     report = services().verifier.run(now(), only=_site(body), repair=_repair(body))
-    return success({"problems": report.problems(chinese=True), "checked": report.checked}, "检查完成")
+    return success(
+        {"problems": report.problems(chinese=asked_language() == "zh"), "checked": report.checked}, "检查完成"
+    )
 
 
 def _repair(body: dict[str, Any]) -> bool:
