@@ -106,7 +106,7 @@ class _Walk:
         """Take in what is in the folder ``real``, published below ``below``; ``above`` are the folders it is in."""
         for entry in sorted(os.scandir(real), key=lambda entry: entry.name):
             path = _utf8(below + entry.name)
-            if not self._is_ignored(path, entry.is_dir()):
+            if not self._is_ignored(path, os.path.isdir(entry.path)):
                 self._take(Path(entry.path), path, (*above, real))
 
     def _take(self, found: Path, path: str, above: tuple[Path, ...]) -> None:

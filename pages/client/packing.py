@@ -23,10 +23,14 @@ def packed(files: Sequence[File], folders: Sequence[str], sent: Callable[[int], 
 
 
 def _tar(files: Sequence[File], folders: Sequence[str], sent: Callable[[int], None]) -> Iterator[bytes]:
-    for path in folders:
-        yield _header(tarfile.DIRTYPE, 0o755, f"{path}/", 0)
-    for file in files:
-        yield _header(tarfile.REGTYPE, 0o644, file.path, file.size)
+    by_name: dict[str, File | None] = {f"{folder}/": None for folder in folders}
+    by_name |= {file.path: file for file in files}
+    for name in sorted(by_name):  # A folder comes before what is in it.
+        file = by_name[name]
+        if file is None:
+            yield _header(tarfile.DIRTYPE, 0o755, name, 0)
+            continue
+        yield _header(tarfile.REGTYPE, 0o644, name, file.size)
         for chunk in file.chunks():
             sent(len(chunk))
             yield chunk

@@ -80,9 +80,10 @@ class Sender:
         if missing is None:
             return self.folder(folder)
         for _ in range(_MOST_ROUNDS):
-            wanted = [file for file in folder.files if digests[file.path] in missing]
-            if len(wanted) == len(folder.files):
+            by_digest = {digests[file.path]: file for file in folder.files}  # Of files that are equal, one is enough.
+            if len(missing) >= len(by_digest):
                 return self.folder(folder)
+            wanted = [file for digest, file in by_digest.items() if digest in missing]
             try:
                 return self._send_some(folder, digests, wanted)
             except Refused as error:
