@@ -38,12 +38,12 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "This installation": {
         "check": ("pages.installation:check", "Check the settings without starting anything."),
-        "hash-password": ("pages.installation:hash_password", "Make a hash for config.toml."),
-        "maintenance": ("pages.installation:maintenance", "Ask the running service for maintenance."),
+        "hash-password": ("pages.installation:hash_password", "Make a hash to put into config.toml."),
+        "maintenance": ("pages.installation:maintenance", "Ask the running service for a maintenance action."),
         "nginx-config": ("pages.installation:print_nginx_config", "Print the nginx configuration."),
         "restore": ("pages.commands:restore", "Put a backup back."),
         "settings": ("pages.installation:settings", ""),
-        "start-up": ("pages.installation:start_up", "Recover the data folder (gunicorn runs this)."),
+        "start-up": ("pages.installation:start_up", "Recover the data folder and put edits made by hand in force."),
     },
     "This command": {
         "completion": ("pages.client.completion:completion", "Print the shell's completion of commands."),

@@ -24,7 +24,8 @@ LASTING = (0.5, 1.0, 2.0, 4.0, *(8.0,) * 6)
 _BUSY_TRIES = 3  # Each has waited for `lock_timeout` on the server already.
 _LONGEST_WAIT = 120.0
 CALL_SECONDS = 60.0
-WORK_SECONDS = 3600.0  # For what takes as long as reading or packing all of a site.
+DEPLOY_SECONDS = 900.0  # nginx waits ten minutes.
+WORK_SECONDS = 3600.0  # For what takes as long as reading all of the data.
 _REPEATABLE = ("GET", "PUT")
 
 

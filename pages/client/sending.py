@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pages.client.api import LASTING, WORK_SECONDS, Api, Refused, Reply
+from pages.client.api import DEPLOY_SECONDS, LASTING, Api, Refused, Reply
 from pages.client.digests import digests_of
 from pages.client.exits import Failed
 from pages.client.folder import File, Folder, identity_of
@@ -129,7 +129,11 @@ class Sender:
 
     def _ask_missing(self, asked: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
         reply = self._api.call(
-            "POST", f"{self._terms.path}/missing", form=lambda: _json_form(asked), pauses=LASTING, seconds=WORK_SECONDS
+            "POST",
+            f"{self._terms.path}/missing",
+            form=lambda: _json_form(asked),
+            pauses=LASTING,
+            seconds=DEPLOY_SECONDS,
         )
         found: Mapping[str, list[str]] = reply.data
         return found
@@ -159,7 +163,7 @@ class Sender:
     def _deploy(self, form: Callable[[], Form]) -> Reply:
         return self._api.call(
             "POST", self._terms.path, params=self._terms.params, headers=self._terms.headers(), form=form,
-            pauses=LASTING, seconds=WORK_SECONDS,
+            pauses=LASTING, seconds=DEPLOY_SECONDS,
         )  # fmt: skip
 
 

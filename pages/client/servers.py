@@ -42,13 +42,16 @@ class Server:
 class Servers:
     """Finds the server that a command is meant for.
 
-    ``folder`` is where ``.pages.toml`` may be, ``insecure_http`` what the option says.
+    ``.pages.toml`` is looked for here and in ``folder``, which has the first word.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ, folder: Path = Path()) -> None:
         self._environ = environ
         self._credentials = Credentials(environ)
         self._folder = folder
+
+    def _here(self) -> dict[str, str]:
+        return settings_in(Path()) | settings_in(self._folder)
 
     def chosen(self, url: str | None = None, insecure_http: bool = False) -> Server:
         """The server, with what opens it. ``Failed`` when none is known, or nothing to open it with."""
@@ -67,7 +70,7 @@ class Servers:
         """
         if url or (url := self._environ.get("PAGES_URL")):
             return address.parsed(url), True
-        if here := settings_in(self._folder).get("url"):
+        if here := self._here().get("url"):
             return address.parsed(here), False
         login = self._credentials.current()
         return (login.url if login else ""), True
@@ -92,7 +95,7 @@ class Servers:
 
     def site(self, named: str | None) -> str:
         """The site that a command is about, as TENANT/ID; ``Failed`` when it is not said."""
-        site = named or self._environ.get("PAGES_SITE") or settings_in(self._folder).get("site")
+        site = named or self._environ.get("PAGES_SITE") or self._here().get("site")
         if not site:
             raise Failed("which site? Give --site TENANT/ID, or set PAGES_SITE.", USAGE)
         return checked_site(site)

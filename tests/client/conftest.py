@@ -43,3 +43,18 @@ def browse(app: Flask) -> Callable[..., bytes]:
     """What a visitor of ``blog.localhost`` gets."""
     visitor = Admin(app.test_client())
     return lambda path="/", **more: visitor.visit(path, **more).data
+
+
+@pytest.fixture
+def service(app: Flask, admin: Admin) -> Iterator[str]:
+    """The address of a server with the site ``default/blog``."""
+    del admin
+    with served(app) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def member(service: str, person: Person) -> Person:
+    """Somebody who is logged in as the admin."""
+    person.ok("login", service, "--user", "admin", "--password-stdin", stdin="admin\n")
+    return person

@@ -48,6 +48,16 @@ def test_the_folder_one_is_in_is_deployed_unless_another_is_named(operator: Pers
     assert live(data) == {"index.html": b"here"}
 
 
+def test_the_folder_that_is_deployed_has_the_first_word_on_its_site(operator: Person, data: Path) -> None:
+    del operator.settings["PAGES_SITE"]
+    site = operator.made({"index.html": "x"})
+    (operator.folder / ".pages.toml").write_text('site = "default/blog"')
+    operator.ok("deploy", site)
+    (site / ".pages.toml").write_text('site = "default/gone"')
+    assert operator.run("deploy", site).status == 4
+    assert live(data) == {"index.html": b"x"}
+
+
 @pytest.mark.parametrize("name", ["site.zip", "site.tar.gz", "site.tgz", 'a "b" 中.zip'])
 def test_an_archive_is_sent_as_it_is(operator: Person, data: Path, name: str) -> None:
     archive = operator.folder / name
