@@ -19,9 +19,9 @@ install: $(VENV)/.run ## Create .venv and install the pinned dependencies (run d
 run: $(VENV)/.run ## Serve, on http://localhost:1323 unless set otherwise
 	@exec $(BIN)/gunicorn wsgi:app
 
-test: $(VENV)/.test ## Install what the tests need and run them all
+test: $(VENV)/.test ## Install what the tests need and run them all: make test ARGS="-n 0 tests/test_cli.py"
 	@scripts/install-test-packages
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 faults: $(VENV)/.test ## Every fault at every point, and the fuzzers: make test runs a quick part of it
 	@scripts/install-test-packages

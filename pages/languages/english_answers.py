@@ -103,4 +103,26 @@ ANSWERS = {
     "已略过符号链接或特殊文件: {name}": "A symlink or special file was left out: {name}",
     "已略过名称不是 UTF-8 的文件: {name}": "A file whose name is not UTF-8 was left out: {name}",
     "已略过无法读取的文件: {name}（{error:ascii}）": "A file that cannot be read was left out: {name} ({error})",
+    # A deploy of what is new alone.
+    "服务器缺少部分文件，请补充上传": "The server lacks some of the files; send those too",
+    "文件内容与清单不符: {path}": "A file's content is not what the manifest says: {path}",
+    "压缩包中有清单未列出的条目: {path}": "The archive holds an entry that the manifest does not list: {path}",
+    "字段 manifest 超过上限 {most:number} 字节": "Field manifest is over the limit of {most} bytes",
+    "没有列出文件": "lists no files",
+    "条目名含反斜杠: {untrusted_name}": "an entry's name holds a backslash: {untrusted_name}",
+    '必须是 {{"files": {{路径: SHA-256}}, "folders": [路径]}}，且名称不重复': (
+        'must be {{"files": {{path: SHA-256}}, "folders": [path]}}, with no name twice'
+    ),
+    "摘要数超过上限 max_files = {max_files:number}": "There are more digests than max_files = {max_files}",
+    "不能与 manifest 同时使用": "must not come with a manifest",
+    "必须是 SHA-256 的数组（各为 64 位小写十六进制）": "must be an array of SHA-256 (64 lower-case hex digits each)",
+    "必须作为文件上传": "must be sent as a file",
+    # Tokens.
+    "令牌创建成功": "The token was created",
+    "令牌已撤销": "The token was revoked",
+    "令牌不存在": "There is no such token",
+    "令牌数量已达上限 {limit:number}，请先撤销不用的令牌": (
+        "There are {limit} tokens, which is the most: revoke one that is not used"
+    ),
+    "expires_in 与 expires_at 只能给出一个": "Give one of expires_in and expires_at",
 }

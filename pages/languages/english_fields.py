@@ -54,4 +54,13 @@ FIELDS = {
     "username 和 id 必须与文件位置一致: {username:first}/{site_id}": (
         "username and id must be those of the file's place: {username}/{site_id}"
     ),
+    "必须是 1 到 {most:number} 个字符": "must be 1 to {most} characters",
+    # Tokens.
+    "缺失：给出 site 时必须同时给出": "is missing, and has to come with site",
+    "必须是 1 到 {most:number} 个可打印字符": "must be 1 to {most} printable characters",
+    "必须是非空列表，只能包含 {actions:list}": "must be a list that is not empty, of {actions}",
+    "必须是 {days:number} 天之内的将来时间": "must be a time to come within {days} days",
+    "必须是 ISO 8601 时间，例如 2026-12-01T08:00:00+08:00": (
+        "must be an ISO 8601 time, like 2026-12-01T08:00:00+08:00"
+    ),
 }

@@ -72,6 +72,7 @@ CALLS = {
     ("PUT", ONE): Call(ADMIN, 200, json()),
     ("DELETE", ONE): Call(ADMIN, 412, lambda: {"headers": {"If-Match": '"x"'}}),
     ("POST", f"{ONE}/deploy"): Call(DEPLOY, 412, upload(If_Match='"x"')),
+    ("POST", f"{ONE}/deploy/missing"): Call(DEPLOY, 200, json(digests=[])),
     ("GET", CHECKPOINTS): Call(READ),
     ("POST", CHECKPOINTS): Call(ADMIN, 409),
     ("GET", CHECKPOINT): Call(READ, 404),
