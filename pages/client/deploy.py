@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from pages.client.api import Api, Refused, Reply
+from pages.client.api import LASTING, Api, Refused, Reply
 from pages.client.exits import USAGE, Failed
 from pages.client.folder import look_into, why_not
 from pages.client.options import Session, asks_a_server, site_option
@@ -81,7 +81,7 @@ def _sent(api: Api, terms: Terms, what: Path, steps: Steps, *, full: bool, yes: 
 def _create(api: Api, site: str, domain: str, steps: Steps) -> None:
     """Create the site if it is not there. Who may not look leaves the refusal to the deploy."""
     try:
-        api.get(f"/_api/sites/{site}")
+        api.call("GET", f"/_api/sites/{site}", pauses=LASTING)
     except Refused as error:
         if error.status == 403:
             return

@@ -71,7 +71,7 @@ def look_into(path: Path) -> Folder:
     """
     root = Path(os.path.realpath(path))
     found = _Walk(root, Ignored(root))
-    found.walk(root, "", ())
+    found.walk(str(root), "", ())
     if not found.files:
         raise Failed(f"there is nothing to publish in {path}", USAGE)
     files = tuple(sorted(found.files, key=lambda file: file.path))
@@ -102,33 +102,40 @@ class _Walk:
         self._root = root
         self._is_ignored = is_ignored
 
-    def walk(self, real: Path, below: str, above: tuple[Path, ...]) -> None:
+    def walk(self, real: str, below: str, above: tuple[str, ...]) -> None:
         """Take in what is in the folder ``real``, published below ``below``; ``above`` are the folders it is in."""
         for entry in sorted(os.scandir(real), key=lambda entry: entry.name):
             path = _utf8(below + entry.name)
-            if not self._is_ignored(path, os.path.isdir(entry.path)):
-                self._take(Path(entry.path), path, (*above, real))
+            if not self._is_ignored(path, _is_folder(entry)):
+                self._take(entry, path, (*above, real))
 
-    def _take(self, found: Path, path: str, above: tuple[Path, ...]) -> None:
-        real = self._followed(found) if found.is_symlink() else found
+    def _take(self, entry: os.DirEntry[str], path: str, above: tuple[str, ...]) -> None:
+        real = self._followed(entry.path) if entry.is_symlink() else entry.path
         status = os.stat(real)
         if stat.S_ISDIR(status.st_mode):
             if real in above:
-                raise Failed(f"{in_one_line(found)} is a link to a folder that it is in", USAGE)
+                raise Failed(f"{in_one_line(entry.path)} is a link to a folder that it is in", USAGE)
             self.folders.append(path)
             self.walk(real, f"{path}/", above)
         elif stat.S_ISREG(status.st_mode):
-            self.files.append(File(path, str(real), status.st_size, identity_of(status)))
+            self.files.append(File(path, real, status.st_size, identity_of(status)))
         else:
-            raise Failed(f"{in_one_line(found)} is neither a file nor a folder", USAGE)
+            raise Failed(f"{in_one_line(entry.path)} is neither a file nor a folder", USAGE)
 
-    def _followed(self, link: Path) -> Path:
+    def _followed(self, link: str) -> str:
         real = Path(os.path.realpath(link))
         if not real.is_relative_to(self._root):
             raise Failed(f"{in_one_line(link)} is a link out of the folder, to {in_one_line(real)}", USAGE)
         if not real.exists():
             raise Failed(f"{in_one_line(link)} is a link to nothing", USAGE)
-        return real
+        return str(real)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link that leads in a circle.
+        return False
 
 
 def _parents(path: str) -> Iterator[str]:

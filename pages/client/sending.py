@@ -57,8 +57,7 @@ class Sender:
         file = File(path.name, str(path.resolve()), status.st_size, identity_of(status))
 
         def form() -> Form:
-            self._steps.step(f"Sending {file.path}", file.size)
-            chunks = self._counted(file.chunks())
+            chunks = self._told(f"Sending {file.path}", file.size, self._counted(file.chunks()))
             return form_of(self._terms.fields, [Upload("file", file.path, chunks, file.size)])
 
         return self._deploy(form)
@@ -67,8 +66,8 @@ class Sender:
         """Send all of a folder."""
 
         def form() -> Form:
-            self._steps.step(f"Sending {many(len(folder.files), 'file')}", folder.size)
-            return form_of(self._terms.fields, [self._packed(folder, folder.files, folder.folders)])
+            what = f"Sending {many(len(folder.files), 'file')}"
+            return form_of(self._terms.fields, [self._packed(what, folder, folder.files, folder.folders)])
 
         return self._deploy(form)
 
@@ -95,22 +94,21 @@ class Sender:
 
     def _send_some(self, folder: Folder, digests: Mapping[str, str], wanted: list[File]) -> Reply:
         manifest = json.dumps({"files": digests, "folders": folder.empty_folders}, ensure_ascii=False).encode()
-        total = sum(file.size for file in wanted)
+        what = f"Sending {len(wanted):,} of {many(len(folder.files), 'file')}"
+        # Without an archive, the server would name what it did by nothing that a person knows.
+        fields = {} if wanted else {"description": f"部署: {_archive_name(folder)}"}
 
         def form() -> Form:
-            of_all = f"{len(wanted):,} of {many(len(folder.files), 'file')}"
-            self._steps.step(f"Sending {of_all}", total)
             uploads = [Upload("manifest", "manifest.json", [manifest], len(manifest))]
             if wanted:
-                uploads.append(self._packed(folder, wanted, ()))
+                uploads.append(self._packed(what, folder, wanted, ()))
             else:
                 self._steps.step("The server puts it together")
-            return form_of(self._terms.fields, uploads)
+            return form_of({**fields, **self._terms.fields}, uploads)
 
         reply = self._deploy(form)
-        self._steps.note(
-            f"Sent {len(wanted):,} of {many(len(folder.files), 'file')}, {size(total)} of {size(folder.size)}."
-        )
+        sent = f"{len(wanted):,} of {many(len(folder.files), 'file')}"
+        self._steps.note(f"Sent {sent}, {size(sum(file.size for file in wanted))} of {size(folder.size)}.")
         return reply
 
     def _missing(self, digests: list[str]) -> set[str] | None:
@@ -146,17 +144,18 @@ class Sender:
             if error.status != 403:
                 raise
 
-    def _packed(self, folder: Folder, files: Collection[File], folders: Iterable[str]) -> Upload:
+    def _packed(self, what: str, folder: Folder, files: Collection[File], folders: Iterable[str]) -> Upload:
         chunks = packed(list(files), list(folders), self._steps.advance)
-        return Upload("file", f"{folder.path.name or 'site'}.tar.gz", self._then_waiting(chunks))
+        total = sum(file.size for file in files)
+        return Upload("file", _archive_name(folder), self._told(what, total, chunks))
 
     def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             yield chunk
             self._steps.advance(len(chunk))
-        self._steps.step("The server unpacks it")
 
-    def _then_waiting(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _told(self, what: str, total: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        self._steps.step(what, total)  # From here on somebody takes it.
         yield from chunks
         self._steps.step("The server unpacks it")
 
@@ -165,6 +164,10 @@ class Sender:
             "POST", self._terms.path, params=self._terms.params, headers=self._terms.headers(), form=form,
             pauses=LASTING, seconds=DEPLOY_SECONDS,
         )  # fmt: skip
+
+
+def _archive_name(folder: Folder) -> str:
+    return f"{folder.path.name or 'site'}.tar.gz"
 
 
 def _json_form(body: Mapping[str, object]) -> Form:
