@@ -6,7 +6,15 @@ docs/api.md tells it call by call.
 The layers; a module imports from those below it or beside it, never from above (a test holds it)::
 
     wsgi, cli
-    app  commands
+    commands  installation
+    app
+    client.deploy  client.signing_in  client.tokens  client.checkpoints  client.insight  client.sites  client.service
+    client.completion
+    client.secrets_asked  client.sending  client.options
+    client.api  client.output  client.packing  client.digests
+    client.servers  client.multipart  client.folder
+    client.address  client.credentials  client.ignore  client.text
+    client.exits
     web.insight
     web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.tls  web.verify  web.maintenance
     web.serving

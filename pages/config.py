@@ -22,9 +22,9 @@ from pages.paths import FOLDERS
 
 log = logging.getLogger(__name__)
 
-# Variables of this family that are not settings: where the file is, and what gunicorn.conf.py
-# tells the workers about their master.
-_OTHER_VARIABLES = {"PAGES_CONFIG", "PAGES_MASTER_PID"}
+# Variables of this family that are not settings: where the file is, what gunicorn.conf.py tells the
+# workers about their master, and what the command line asks for which site.
+_OTHER_VARIABLES = {"PAGES_CONFIG", "PAGES_MASTER_PID", "PAGES_URL", "PAGES_TOKEN", "PAGES_SITE"}
 
 
 _QUOTAS = ("quota_sites", "quota_bytes", "quota_checkpoints")

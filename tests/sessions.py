@@ -5,6 +5,7 @@ that begin with ``> `` continue it), what follows is its output. Run this file w
 arguments to write the outputs anew, against a fresh server of this checkout.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d([.-]\d+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r'"(file_size|size_on_disk|bytes)":\d+'), r'"\1":N'),
     (re.compile(r"Date: .*|ETag: .*|Last-Modified: .*"), "HEADER"),
+    (re.compile(r"\b[0-9.]+ [kMG]?B\b *"), "SIZE "),
     (re.compile(r"\r"), ""),
 )
 PORT = "1323"
@@ -46,12 +48,20 @@ class Session:
         """The command's output; ``expected`` is the document's, to know its ids by."""
         command = self.current(command).replace(f":{PORT}", f":{self._server.port}")
         done = subprocess.run(
-            ["bash", "-c", command], cwd=self._folder, capture_output=True, text=True, check=False, timeout=60
-        )
+            ["bash", "-c", command], cwd=self._folder, env=self._environment(), capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         output = done.stdout.replace(f":{self._server.port}", f":{PORT}")
         self._ids.update(zip(_MADE.findall(expected), _MADE.findall(output), strict=False))
         return output
+
+    def _environment(self) -> dict[str, str]:
+        """With this checkout's ``pages``, and nothing of whoever runs it."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PAGES_")}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        own = {f"XDG_{kind}_HOME": str(self._folder / f".{kind.lower()}") for kind in ("CONFIG", "CACHE")}
+        return {**inherited, **own, "PATH": path}
 
 
 def commands(document: str) -> Iterator[tuple[str, str]]:
