@@ -18,6 +18,7 @@ FOLDERS = (
     "locks",
     "ballast",
     "due",
+    "webhooks",
 )
 
 # What stands in the folder of an unpacked version; no site can have the second for its id. The last is an empty file
@@ -46,6 +47,8 @@ class Paths:
         self.failed_logins = data_dir / "failed-logins"
         self.due = data_dir / "due"
         self.ballast = data_dir / "ballast"
+        self.webhooks = data_dir / "webhooks"
+        self.webhooks_lock = data_dir / "locks" / "webhooks"
 
     def record(self, username: str, site_id: str) -> Path:
         """The site's record: the registry is one such file a site."""

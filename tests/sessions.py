@@ -20,7 +20,7 @@ _CHECKPOINT = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}(?:\.\d{10}\.[0-9a-f]{32})?")
 _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d([.-]\d+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r'"(file_size|size_on_disk|bytes)":\d+'), r'"\1":N'),
-    (re.compile(r"Date: .*|ETag: .*|Last-Modified: .*"), "HEADER"),
+    (re.compile(r"Date: .*|ETag: .*|Last-Modified: .*|X-Request-ID: .*"), "HEADER"),
     (re.compile(r"\r"), ""),
 )
 PORT = "1323"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from pages.archive import archive_kind
 from pages.archive.names import judged_path
@@ -25,6 +25,8 @@ def deploy(username: str, site_id: str) -> Response:
     terms = Terms(only_if(), idempotency_key(), flag("activate", True))
     dry_run = flag("dry_run", False)
     if user().may_act_for(username):  # Else nothing is told of its quota, and the refusal comes below.
+        if not dry_run and services().registry.has(username, site_id):
+            g.deploying_to = username, site_id  # From here on its end is counted and told.
         _check_room(username, site_id, request.content_length or 0, terms.key)
     with services().workshop.work() as work:
         upload, file_name, root = receive_upload(work, config().max_upload_bytes, services().space.watch())
@@ -36,6 +38,7 @@ def deploy(username: str, site_id: str) -> Response:
             return _rehearsed(username, site_id, trial)
         published = services().publisher.deploy(site, upload, file_name, root, now(), terms)
     services().pruner.prune_later(site)
+    g.is_live = published.is_live
     data: dict[str, Any] = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
     if not published.is_live:
         data["activated"] = False

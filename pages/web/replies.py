@@ -35,6 +35,15 @@ def maintenance_failure(error: str, status: int, details: str | None = None) -> 
     return _json({"error": error} | ({"details": details} if details else {}), status)
 
 
+def message_of(response: Response) -> str:
+    """What an answer of either API says in words; empty for nothing."""
+    try:
+        body = msgspec.json.decode(response.get_data())
+    except msgspec.MsgspecError:
+        return ""
+    return str(body.get("message") or f"{body.get('error', '')} {body.get('details', '')}".strip())
+
+
 def page(status: int, title: str) -> Response:
     """A plain page for a visitor; it names nothing of the request."""
     response = Response(plain_page(status, title), status, mimetype="text/html")
