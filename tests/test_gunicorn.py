@@ -935,4 +935,4 @@ def test_a_request_is_one_line_in_the_log_with_its_host_size_and_agent(running: 
     line = (
         rf'127\.0\.0\.1 nobody\.localhost "GET /log-me\?x=1 HTTP/1\.1" 404 {size} \d+ms "agent \\"7\\"" [0-9a-f]{{20}}'
     )
-    wait_until(lambda: re.search(f"^{line} [0-9a-f]{{20}}$", running.log, re.MULTILINE), "the line is there")
+    wait_until(lambda: re.search(f"^{line}$", running.log, re.MULTILINE), "the line is there")
