@@ -7,7 +7,9 @@ import hmac
 import io
 import json
 import os
+import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from helpers import Admin, Server, assert_success, wait_until, zip_of
+from helpers import PROJECT, Admin, Server, assert_success, wait_until, zip_of
 
 from pages import outbox, webhook_keys, webhooks
 from pages.config import load_config
@@ -206,6 +208,24 @@ def test_what_arrives_is_signed_over_exactly_what_arrives(admin: Admin, services
     assert int(headers["webhook-timestamp"]) == int(now.timestamp())
     assert headers["webhook-id"] == json.loads(body)["id"]
     assert SECRET not in str(headers)
+
+
+def test_the_documents_examples_verify_what_is_sent(admin: Admin, services: Services, tmp_path: Path) -> None:
+    document = (PROJECT / "docs/monitoring.md").read_text(encoding="utf-8")
+    receiver = Receiver()
+    sender(services, receiver).run_due(datetime.now(UTC))
+    ((headers, body),) = receiver.got
+    names: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", document, re.DOTALL)[0], names)
+    assert names["is_from_pages"](SECRET, headers, body)
+    assert not names["is_from_pages"](SECRET, headers, body + b" ")
+    shell = re.findall(r"```sh\n(.*?)```", document, re.DOTALL)[-1]
+    parts = {"id": headers["webhook-id"], "timestamp": headers["webhook-timestamp"]}
+    environment = {**os.environ, **parts, "signature": headers["webhook-signature"], "secret": SECRET}
+    for content, said in ((body, b"genuine\n"), (body + b" ", b"")):
+        (tmp_path / "body").write_bytes(content)
+        done = subprocess.run(["bash", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, check=False)
+        assert (done.stdout, done.stderr) == (said, b"")
 
 
 # --- Again and again ----------------------------------------------------------------------------
