@@ -8,7 +8,8 @@ The layers; a module imports from those below it or beside it, never from above 
     wsgi, cli
     app  commands
     web.insight
-    web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.metrics  web.tls  web.verify  web.maintenance
+    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.metrics  web.tls  web.verify
+    web.maintenance
     web.serving
     web.errors  web.preview_links
     web.respond
@@ -26,7 +27,7 @@ The layers; a module imports from those below it or beside it, never from above 
     settling
     events
     versions  quotas  resolve
-    trees     staging   roots   registry   database  full_tar
+    trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
     work      space    throttle  outbox
     tally

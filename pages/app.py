@@ -25,6 +25,7 @@ from pages.web import (
     sites,
     status,
     tls,
+    tokens,
     verify,
 )
 from pages.web.proxies import TrustedProxies
@@ -65,7 +66,8 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
     app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
     errors.register(app)
-    for part in (sites, deploys, checkpoints, plans, insight, status, metrics, tls, verify, maintenance, serving):
+    parts = (sites, deploys, checkpoints, plans, insight, tokens, status, metrics, tls, verify, maintenance, serving)
+    for part in parts:
         app.register_blueprint(part.blueprint)
 
     services = app.extensions["pages"]

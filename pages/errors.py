@@ -75,6 +75,21 @@ class CrossSiteRequest(PagesError):
     message = "拒绝跨站请求"
 
 
+# --- Tokens ---------------------------------------------------------------------------------
+
+
+class TokenNotFound(PagesError):
+    status = 404
+    message = "令牌不存在"
+
+
+class TooManyTokens(PagesError):
+    status = 409
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"令牌数量已达上限 {limit}，请先撤销不用的令牌")
+
+
 # --- Sites ----------------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.space import Space
 from pages.throttle import Throttle
+from pages.tokens import Tokens
 from pages.trees import Trees
 from pages.upkeep import Upkeep
 from pages.verify import Verifier
@@ -64,6 +65,7 @@ class Services:
     comparer: Comparer
     upkeep: Upkeep
     throttle: Throttle
+    tokens: Tokens
     quotas: Quotas
     space: Space
     verifier: Verifier
@@ -155,6 +157,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         comparer=Comparer(histories, settler, versions, Resolver(trees, rule_files, 0), rule_files),
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
+        tokens=Tokens(paths, workshop),
         quotas=quotas,
         space=space,
         verifier=Verifier(paths, workshop, registry, histories, trees, versions, backups, finish),

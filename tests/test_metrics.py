@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from helpers import PROJECT, Admin, Reply, Server, basic, wait_until, zip_of
+from helpers import PROJECT, Admin, Reply, Server, assert_success, basic, wait_until, zip_of
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -68,6 +68,24 @@ def test_a_tenant_and_nobody_are_told_nothing(make_config: Callable[..., Config]
     app = create_app(make_config())
     assert Admin(app.test_client(), "alice", "wonder").get("/_api/metrics").status_code == 403
     assert app.test_client().get("/_api/metrics").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"actions": ["read"]}, 200),
+        ({"actions": ["admin"]}, 200),
+        ({"actions": ["deploy"]}, 403),
+        ({"actions": ["read"], "username": "default"}, 403),
+        ({"actions": ["read"], "username": "default", "site": "blog"}, 403),
+    ],
+)
+def test_a_token_is_told_when_it_is_to_read_and_for_every_tenant(
+    admin: Admin, fields: dict[str, Any], status: int
+) -> None:
+    token = assert_success(admin.post("/_api/tokens", json={"name": "prometheus", **fields}), 201)["token"]
+    reply = admin.client.get("/_api/metrics", headers={"Authorization": f"Bearer {token}"})
+    assert reply.status_code == status
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from flask import Blueprint, Response, g, request
 
 from pages.archive import archive_kind
 from pages.archive.names import judged_path
-from pages.errors import BadArchive, InvalidField
+from pages.errors import BadArchive, Forbidden, InvalidField
 from pages.model import now
 from pages.publish import Terms, Trial
+from pages.web.auth import token_needs
 from pages.web.context import config, services, user
 from pages.web.replies import success, with_warnings
 from pages.web.requests import FORM_OVERHEAD_BYTES, receive_upload
@@ -21,10 +22,13 @@ blueprint = Blueprint("deploys", __name__, url_prefix="/_api/sites/<username>/<s
 
 
 @blueprint.post("", provide_automatic_options=False)
+@token_needs("deploy")
 def deploy(username: str, site_id: str) -> Response:
-    terms = Terms(only_if(), idempotency_key(), flag("activate", True))
     dry_run = flag("dry_run", False)
-    if user().may_act_for(username):  # Else nothing is told of its quota, and the refusal comes below.
+    if dry_run and not user().may("read"):  # It tells what there is.
+        raise Forbidden()
+    terms = Terms(only_if(), idempotency_key(), flag("activate", True))
+    if user().may_act_for(username, site_id):  # Else nothing is told of its quota, and the refusal comes below.
         if not dry_run and services().registry.has(username, site_id):
             g.deploying_to = username, site_id  # From here on its end is counted and told.
         _check_room(username, site_id, request.content_length or 0, terms.key)

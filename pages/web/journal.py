@@ -1,4 +1,4 @@
-"""One line in the log for each change: who, from where, what, and how it ended."""
+"""One line in the log for each change: who, with which token if with one, from where, what, and how it ended."""
 
 import json
 import logging
@@ -16,19 +16,21 @@ def note_change(response: Response) -> Response:
     if not is_change():
         return response
     user = g.get("user")
+    token = user.token if user else None
     told = {
         "who": user.name if user else "-",
+        **({"token": f"{token.id} {token.name}"} if token else {}),
         "from": request.remote_addr or "unix",
         "what": f"{request.method} {request.path}{_action()}",
         "result": f"{response.status_code} {message_of(response)}",
     }
-    quoted = [told["from"] if name == "from" else _quoted(text) for name, text in told.items()]
-    log.info("who=%s from=%s what=%s result=%s", *quoted, extra=told)
+    line = " ".join(f"{name}={text if name == 'from' else _quoted(text)}" for name, text in told.items())
+    log.info("%s", line, extra=told)
     return response
 
 
 def _action() -> str:
-    """What a maintenance request asked for: its path says nothing."""
+    """What a maintenance request asked for, or which token was made: the path says nothing."""
     return f" {g.action}" if g.get("action") else ""
 
 

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g, request
 from prometheus_client.exposition import choose_encoder
 
 from pages.measures import DEPLOY_BYTES, DEPLOY_SECONDS, DEPLOYS
-from pages.web.auth import admin_only
+from pages.web.auth import admin_only, token_needs
 from pages.web.context import services
 from pages.web.door import BEGAN
 from pages.web.replies import message_of
@@ -16,6 +16,7 @@ blueprint = Blueprint("metrics", __name__, url_prefix="/_api")
 
 @blueprint.get("/metrics", provide_automatic_options=False)
 @admin_only
+@token_needs("read")
 def show_metrics() -> Response:
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     response = Response(encode(services().metrics), content_type=content_type)
