@@ -161,7 +161,7 @@ def post_fork(server, worker):
 
     pin(_settings)
     take_over(_config.log_format, worker.log)
-    be_patient(worker, attach(memoryview(server.counts), worker.counts_slot).busy)
+    be_patient(worker, attach(memoryview(server.pages_counts), worker.pages_slot).busy)
     # Each connection takes one, and the usual 1,024 are as few as gunicorn's own limit of connections.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most > 0 else 65536, most))
@@ -179,31 +179,30 @@ _LENGTHS_AT, _SLOTS_AT, _SLOT_BYTES, _SLOT_COUNT = 64, 4096, 32 * 1024, 256
 
 def pre_fork(server, worker):
     """Give a worker a slot that no living one has."""
-    if not hasattr(server, "counts"):
-        server.counts = mmap.mmap(-1, _SLOTS_AT + _SLOT_COUNT * _SLOT_BYTES)
-        _COUNTS_HEAD.pack_into(server.counts, 0, 0, _SLOT_BYTES, _SLOT_COUNT, time.time())
-    taken = {getattr(living, "counts_slot", 0) for living in server.WORKERS.values()}
-    _, _, count, _ = _COUNTS_HEAD.unpack_from(server.counts)
+    if not hasattr(server, "pages_counts"):
+        server.pages_counts = mmap.mmap(-1, _SLOTS_AT + _SLOT_COUNT * _SLOT_BYTES)
+        _COUNTS_HEAD.pack_into(server.pages_counts, 0, 0, _SLOT_BYTES, _SLOT_COUNT, time.time())
+    taken = {getattr(living, "pages_slot", 0) for living in server.WORKERS.values()}
+    _, _, count, _ = _COUNTS_HEAD.unpack_from(server.pages_counts)
     # When there are as many as that, two share one, and what they count is too low.
-    worker.counts_slot = next((number for number in range(1, count) if number not in taken), count - 1)
-    if worker.counts_slot not in taken:
-        _keep_counts(server.counts, worker.counts_slot)
+    worker.pages_slot = next((number for number in range(1, count) if number not in taken), count - 1)
+    if worker.pages_slot not in taken:
+        _keep_counts(server.pages_counts, worker.pages_slot)
 
 
 def child_exit(server, worker):
     """A worker has ended, however it did."""
-    if getattr(worker, "counts_slot", 0):
-        _keep_counts(server.counts, worker.counts_slot)
+    if getattr(worker, "pages_slot", 0):
+        _keep_counts(server.pages_counts, worker.pages_slot)
 
 
 def _keep_counts(memory, number):
     """Add what a dead worker has counted to the first slot, and empty its own; who reads meanwhile does so again."""
-    dead = _slot(memory, number)
-    if not dead:
+    if not _length(memory, number):
         return
     kept = _slot(memory, 0)
-    for name, value in dead.items():
-        if not name[0].startswith("="):  # That is how much there was of something in that process.
+    for name, value in _slot(memory, number).items():
+        if not str(name[:1]).startswith("('="):  # That is how much there was of something in that process.
             kept[name] = kept.get(name, 0.0) + value
     names = json.dumps(list(kept)).encode()
     version, slot_bytes, _, _ = _COUNTS_HEAD.unpack_from(memory)
@@ -219,14 +218,19 @@ def _keep_counts(memory, number):
 
 
 def _slot(memory, number):
-    """What a slot counts, by name."""
-    (length,) = struct.unpack_from("=Q", memory, _LENGTHS_AT + 8 * number)
-    if not length:
-        return {}
+    """What a slot counts, by name. A worker that wrote just anything into its own is no reason to end."""
+    length = _length(memory, number)
     start = _SLOTS_AT + number * _COUNTS_HEAD.unpack_from(memory)[1]
-    names = [tuple(name) for name in json.loads(memory[start : start + length])]
-    values = struct.unpack_from(f"={len(names)}d", memory, _values_at(memory, number, length))
+    try:
+        names = [tuple(name) for name in json.loads(memory[start : start + length] or "[]")]
+        values = struct.unpack_from(f"={len(names)}d", memory, _values_at(memory, number, length))
+    except (ValueError, TypeError, RecursionError, struct.error):
+        return {}
     return dict(zip(names, values, strict=True))
+
+
+def _length(memory, number):
+    return struct.unpack_from("=Q", memory, _LENGTHS_AT + 8 * number)[0]
 
 
 def _values_at(memory, number, length):

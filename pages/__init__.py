@@ -13,8 +13,7 @@ The layers; a module imports from those below it or beside it, never from above 
     web.serving
     web.errors  web.preview_links
     web.respond
-    web.door
-    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
+    web.journal  web.front  web.door  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
     web.proxies
     web.conditions  web.accel  web.language  web.whole_file  web.origins  web.caching  web.navigation  web.terms
     drill

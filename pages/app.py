@@ -58,7 +58,6 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
             raise
         log.error("%s What is there is served.", error)
 
-    app.before_request(door.note_front)
     app.before_request(auth.guard)
     app.after_request(door.name_request)
     app.after_request(journal.note_change)

@@ -92,14 +92,18 @@ class Memory:
     def _added_up(self) -> dict[Key, float]:
         totals: dict[Key, float] = defaultdict(float)
         for number, length in enumerate(self._lengths):
-            if length:
-                start = _SLOTS_AT + number * self._slot_bytes
-                try:
-                    names = json.loads(bytes(self._buffer[start : start + length]))
-                except ValueError:  # The master is at it: the version will tell.
-                    continue
-                for name, value in zip(names, self._places(number, length, len(names)), strict=True):
-                    totals[tuple(name)] += value
+            start = _SLOTS_AT + number * self._slot_bytes
+            try:
+                names = [tuple(name) for name in json.loads(bytes(self._buffer[start : start + length]) or b"[]")]
+                counted = list(zip(names, self._places(number, length, len(names)), strict=True))
+            except (
+                ValueError,
+                TypeError,
+                RecursionError,
+            ):  # The master is at it, and the version will tell. Or rubbish.
+                continue
+            for name, value in counted:
+                totals[name] += value
         return totals
 
 

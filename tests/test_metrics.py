@@ -304,8 +304,8 @@ def test_what_dead_workers_counted_is_kept_and_their_slots_are_used_again(conf: 
     for number in range(1000):
         worker = SimpleNamespace()
         conf.pre_fork(master, worker)
-        assert worker.counts_slot == 1
-        counts = Counts(Memory(memoryview(master.counts)), worker.counts_slot)
+        assert worker.pages_slot == 1
+        counts = Counts(Memory(memoryview(master.pages_counts)), worker.pages_slot)
         counts.add(DEPLOYS, "live")
         counts.busy(1)
         if number % 2:  # The others are only found dead when their slot is wanted.
@@ -321,11 +321,11 @@ def test_a_worker_of_another_version_counts_beside_and_what_it_counted_stays(con
     old, new = SimpleNamespace(), SimpleNamespace()
     conf.pre_fork(master, old)
     master.WORKERS[1] = old
-    memory = Memory(memoryview(master.counts))
-    places = memory.claim(old.counts_slot, [("pages_gone",), ("pages_deploys", "live"), ("=now",)])
+    memory = Memory(memoryview(master.pages_counts))
+    places = memory.claim(old.pages_slot, [("pages_gone",), ("pages_deploys", "live"), ("=now",)])
     places[0], places[1], places[2] = 7, 3, 1
     conf.pre_fork(master, new)
-    counts = Counts(memory, new.counts_slot)
+    counts = Counts(memory, new.pages_slot)
     counts.add(DEPLOYS, "live")
     assert memory.totals()["pages_deploys", "live"] == 4
     conf.child_exit(master, old)
@@ -334,20 +334,40 @@ def test_a_worker_of_another_version_counts_beside_and_what_it_counted_stays(con
     assert ("=now",) not in memory.totals()
 
 
+@pytest.mark.parametrize(
+    "content", [b"{", b"7", b"[7]", b"[[]]", b'["=x"]', b"\xff\xfe", b'[["a"]]' * 2000, b"[" * 9000]
+)
+def test_a_worker_that_wrote_rubbish_ends_nobody_else_and_costs_its_own_counts_only(conf: Any, content: bytes) -> None:
+    master = SimpleNamespace(WORKERS={})
+    good, bad = SimpleNamespace(), SimpleNamespace()
+    conf.pre_fork(master, good)
+    counts = Counts(Memory(memoryview(master.pages_counts)), good.pages_slot)
+    counts.add(DEPLOYS, "live")
+    conf.child_exit(master, good)
+    conf.pre_fork(master, bad)
+    start = conf._SLOTS_AT + bad.pages_slot * conf._SLOT_BYTES
+    master.pages_counts[start : start + len(content[: conf._SLOT_BYTES])] = content[: conf._SLOT_BYTES]
+    conf.struct.pack_into("=Q", master.pages_counts, conf._LENGTHS_AT + 8 * bad.pages_slot, len(content))
+    assert counts.memory.totals()["pages_deploys", "live"] == 1
+    conf.child_exit(master, bad)
+    assert counts.memory.totals()["pages_deploys", "live"] == 1
+    assert counts.memory.living() == 0
+
+
 def test_more_workers_than_slots_still_count(conf: Any) -> None:
     master = SimpleNamespace(WORKERS={})
     for number in range(300):
         worker = master.WORKERS[number] = SimpleNamespace()
         conf.pre_fork(master, worker)
-        Counts(Memory(memoryview(master.counts)), worker.counts_slot).add(FAILED_LOGINS)
-    assert Memory(memoryview(master.counts)).totals()["pages_failed_logins",] == 300
+        Counts(Memory(memoryview(master.pages_counts)), worker.pages_slot).add(FAILED_LOGINS)
+    assert Memory(memoryview(master.pages_counts)).totals()["pages_failed_logins",] == 300
 
 
 def test_who_reads_while_the_master_keeps_a_dead_workers_counts_sees_them_once(conf: Any) -> None:
     master = SimpleNamespace(WORKERS={})
     worker = SimpleNamespace()
     conf.pre_fork(master, worker)
-    counts = Counts(Memory(memoryview(master.counts)), worker.counts_slot)
+    counts = Counts(Memory(memoryview(master.pages_counts)), worker.pages_slot)
     counts.add(DEPLOYS, "live")
     seen: set[float] = set()
 
@@ -362,8 +382,8 @@ def test_who_reads_while_the_master_keeps_a_dead_workers_counts_sees_them_once(c
     reader.start()
     for _ in range(300):
         conf.child_exit(master, worker)
-        counts.memory.claim(worker.counts_slot, all_keys())
-    Counts(counts.memory, worker.counts_slot).add(FAILED_LOGINS)
+        counts.memory.claim(worker.pages_slot, all_keys())
+    Counts(counts.memory, worker.pages_slot).add(FAILED_LOGINS)
     reader.join()
     assert seen == {1.0}
 

@@ -4,12 +4,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 
 from pages import tracing
 from pages.counters import Counts
 from pages.tracing import REQUEST_ID
-from pages.web.auth import is_visitor
 
 Environ = dict[str, Any]
 # What the environ keeps beside the id, which may be a trusted proxy's: whose the request is, and when it began.
@@ -37,14 +36,9 @@ class Door:
         return self._app(environ, begin)
 
 
-def note_front() -> None:
-    """Whose a request is, by the route that matched: before any view runs."""
-    if not is_visitor():
-        request.environ[FRONT] = "console" if request.blueprint == "console" else "api"
-
-
 def name_request(response: Response) -> Response:
-    """Tell the client its request's id; a site's answers stay as they are."""
-    if not is_visitor() and REQUEST_ID in request.environ:
+    """Tell the client its request's id, and the counts whose it is; a site's answers stay as they are."""
+    if g.get("is_ours"):
         response.headers["X-Request-ID"] = request.environ[REQUEST_ID]
+        request.environ[FRONT] = "console" if request.blueprint == "console" else "api"
     return response

@@ -31,7 +31,7 @@ def note_deploy(response: Response) -> Response:
         return response
     counts = services().counts
     if response.status_code < 300:
-        counts.add(DEPLOYS, "live" if g.is_live else "stored")
+        counts.add(DEPLOYS, "live" if g.get("is_live", True) else "stored")
         counts.observe(DEPLOY_SECONDS, time.perf_counter() - request.environ[BEGAN])
         counts.observe(DEPLOY_BYTES, request.content_length or 0)
         return response
