@@ -100,7 +100,7 @@ class Memory:
                 ValueError,
                 TypeError,
                 RecursionError,
-            ):  # The master is at it, and the version will tell. Or rubbish.
+            ):  # The master is at it, as the version will tell; or rubbish.
                 continue
             for name, value in counted:
                 totals[name] += value
