@@ -5,7 +5,7 @@ import json
 import os
 import re
 import signal
-import threading
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -363,29 +363,42 @@ def test_more_workers_than_slots_still_count(conf: Any) -> None:
     assert Memory(memoryview(master.pages_counts)).totals()["pages_failed_logins",] == 300
 
 
-def test_who_reads_while_the_master_keeps_a_dead_workers_counts_sees_them_once(conf: Any) -> None:
-    master = SimpleNamespace(WORKERS={})
-    worker = SimpleNamespace()
+def test_at_every_step_of_keeping_counts_they_are_right_or_said_to_be_in_the_making(
+    conf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master, worker = SimpleNamespace(WORKERS={}), SimpleNamespace()
     conf.pre_fork(master, worker)
     counts = Counts(Memory(memoryview(master.pages_counts)), worker.pages_slot)
     counts.add(DEPLOYS, "live")
-    seen: set[float] = set()
+    steps = []
 
-    def read() -> None:
-        while True:
-            found = counts.memory.totals()
-            seen.add(found["pages_deploys", "live"])
-            if found["pages_failed_logins",] == 1:
-                return
+    def pack_into(*arguments: Any) -> None:
+        struct.pack_into(*arguments)
+        is_right = counts.memory._added_up()["pages_deploys", "live"] == 1
+        steps.append((is_right, counts.memory._versions[0] % 2 == 1))
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    for _ in range(300):
-        conf.child_exit(master, worker)
-        counts.memory.claim(worker.pages_slot, all_keys())
-    Counts(counts.memory, worker.pages_slot).add(FAILED_LOGINS)
-    reader.join()
-    assert seen == {1.0}
+    names = {name: getattr(struct, name) for name in ("unpack_from", "error")}
+    monkeypatch.setattr(conf, "struct", SimpleNamespace(**names, pack_into=pack_into))
+    conf.child_exit(master, worker)
+    assert all(is_right or is_in_the_making for is_right, is_in_the_making in steps)
+    assert (False, True) in steps
+    assert steps[-1] == (True, False)
+
+
+def test_who_reads_counts_in_the_making_reads_them_again(conf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    master = SimpleNamespace(WORKERS={})
+    conf.pre_fork(master, SimpleNamespace())
+    memory = Memory(memoryview(master.pages_counts))
+    found = iter([{("x",): 1.0}, {("x",): 2.0}])
+
+    def added_up() -> dict[tuple[str, ...], float]:
+        totals = next(found)
+        if totals["x",] == 1:
+            memory._versions[0] += 2
+        return totals
+
+    monkeypatch.setattr(memory, "_added_up", added_up)
+    assert memory.totals() == {("x",): 2.0}
 
 
 def test_the_places_of_all_counts_fit_into_a_slot_with_room_for_a_later_version(conf: Any) -> None:
