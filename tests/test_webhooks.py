@@ -169,6 +169,14 @@ def test_a_way_back_that_nobody_asked_for_is_told(admin: Admin, services: Servic
     assert event["data"]["by"] == "return"
 
 
+def test_what_is_undone_is_a_rollback_also_when_it_is_back_to_a_newer_version(admin: Admin, services: Services) -> None:
+    first, second = (admin.deployed({"index.html": page})["id"] for page in "12")
+    assert_success(admin.post(f"/_api/sites/default/blog/checkpoints/{first}/checkout?confirm_within=60"))
+    services.plans.run_due(later(120))
+    event = queued(services)[-1]
+    assert (event["type"], event["data"]["checkpoint_id"]) == ("site.rolled_back", second)
+
+
 def test_a_planned_switch_is_told_when_it_is_made(admin: Admin, services: Services) -> None:
     first = admin.deployed({"index.html": "1"})["id"]
     admin.deployed({"index.html": "2"})
