@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -221,6 +222,7 @@ def _written(backup: Path) -> float:
     return datetime.strptime(match[1], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC).timestamp() + int(match[2]) / 1000
 
 
+@cache
 def _version() -> str:
     try:
         return version("pages-server")
