@@ -16,30 +16,33 @@ The layers; a module imports from those below it or beside it, never from above 
     client.address  client.credentials  client.ignore  client.text
     client.exits
     web.insight
-    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.tls  web.verify  web.maintenance
+    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.metrics  web.tls  web.verify
+    web.maintenance
     web.serving
     web.errors  web.preview_links
     web.respond
-    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.language  web.context
+    web.journal  web.front  web.door  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.language
+    web.context
     web.proxies
     web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation  web.terms
     drill
     services  nginx
+    metrics
     nginx_tls
-    recovery  upkeep  verify  plans  retention  clock
+    recovery  upkeep  verify  plans  retention  clock  webhooks
     publish   backups   full_backup  full_restore
     previews  compare
     settling  uploads
-    completing
+    events  completing
     versions  quotas  resolve  stock  wanted
     trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
-    work      space    throttle
+    work      space    throttle  outbox
     tally
     blocks
-    archive   packing   files   paths   config   passwords   media_types   hashed_names   plain_pages   rules
-    site_fields
+    archive   packing   files   paths   config   counters   passwords   media_types   hashed_names   plain_pages   rules
+    site_fields  measures  webhook_keys  logs
     model     hosts     line    gzips
     patience
-    errors    languages
+    errors    languages  tracing
 """

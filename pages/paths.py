@@ -18,6 +18,7 @@ FOLDERS = (
     "locks",
     "ballast",
     "due",
+    "webhooks",
     "tokens",
 )
 # Of these, what nobody but Pages may look into.
@@ -50,6 +51,8 @@ class Paths:
         self.due = data_dir / "due"
         self.tokens = data_dir / "tokens"
         self.ballast = data_dir / "ballast"
+        self.webhooks = data_dir / "webhooks"
+        self.webhooks_lock = data_dir / "locks" / "webhooks"
 
     def record(self, username: str, site_id: str) -> Path:
         """The site's record: the registry is one such file a site."""

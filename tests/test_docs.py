@@ -53,6 +53,7 @@ def test_the_makefile_has_the_target(target: str) -> None:
         "docs/checkpoints.md",
         "docs/ci.md",
         "docs/cli.md",
+        "docs/monitoring.md",
         "docs/operations.md",
         "docs/serving.md",
         "docs/tls.md",

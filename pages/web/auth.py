@@ -86,13 +86,17 @@ def is_change() -> bool:
 
 
 def guard() -> Response | None:
-    """Refuse before any view runs; None lets the request through with ``g.user`` set."""
+    """Refuse before any view runs; None lets the request through with ``g.user`` set.
+
+    ``g.is_ours`` is set when it is no site's.
+    """
     if is_visitor():
         return None
     view = current_app.view_functions.get(request.endpoint or "")
     is_for_neighbour = view in _open_to_neighbours and is_neighbour()
     if not (_on_admin_host(config()) or (is_for_neighbour and asked_by_address())):
         return not_found_page()
+    g.is_ours = True
     is_open = view in _open_to_all or is_for_neighbour
     if not is_open:
         g.user = user_of_request()

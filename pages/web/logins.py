@@ -14,6 +14,7 @@ from flask_httpauth import HTTPBasicAuth
 
 from pages import passwords
 from pages.errors import TooManyFailures
+from pages.measures import FAILED_LOGINS
 from pages.model import now
 from pages.throttle import Attempt
 from pages.web.context import User, config, services
@@ -93,6 +94,7 @@ def _attempt(name: str) -> Attempt:
 
 def _note_failure(attempt: Attempt, found: str | None) -> None:
     """Count it, and tell the log when that was one too many. Not a name that is nobody's: it may be a password."""
+    services().counts.add(FAILED_LOGINS)
     if not attempt.address:
         _warn_of_unknown_addresses()
     for blocked in services().throttle.failed(attempt, time.time()):

@@ -14,10 +14,11 @@ from flask import Flask
 from helpers import Admin, zip_of
 from werkzeug.test import TestResponse
 
-from pages.app import create_app, set_up_logging
+from pages.app import create_app
 from pages.config import load_config
 from pages.errors import PagesError
 from pages.languages import in_english
+from pages.logs import set_up_logging
 
 BLOG = "/_api/sites/default/blog"
 ENGLISH = {"Accept-Language": "en-GB, en;q=0.9, zh;q=0.5"}
