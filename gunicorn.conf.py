@@ -1,7 +1,8 @@
-"""gunicorn's settings, from those of Pages; picked up by name by ``gunicorn wsgi:app``.
+"""gunicorn's settings, from those of Pages; picked up by name by ``gunicorn wsgi:app``, and named by ``pages serve``.
 
-Nothing of ``pages``, nor of its libraries, may be imported in the master: workers are forked from it, and a
-reload (HUP) has to give them new code. So all that is needed of Pages is asked of a process apart.
+``pages/gunicorn_conf.py`` is a link to this file: so it is in the package as well. It is run, and never imported: of
+``pages`` and its libraries nothing may be imported in the master, because workers are forked from it, and a reload
+(HUP) has to give them new code. So all that is needed of Pages is asked of a process apart.
 """
 
 import json
@@ -11,24 +12,26 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 from gunicorn.glogging import Logger
 
 
-def _pages(command, **options):
+def _pages(command: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run([sys.executable, "-m", "pages", command], check=False, **options)
 
 
-def _checked_settings():
+def _checked_settings() -> bytes:
     asked = _pages("settings", stdout=subprocess.PIPE)
     if asked.returncode != 0:  # It has said why.
         sys.exit(asked.returncode)
-    return asked.stdout
+    return bytes(asked.stdout)
 
 
-def _sockets_are_systemds():
+def _sockets_are_systemds() -> bool:
     """Has systemd given this master its sockets? gunicorn forgets it after the start, and a reload asks again."""
     us = str(os.getpid())
     if os.environ.get("LISTEN_PID") == us and int(os.environ.get("LISTEN_FDS", 0)):
@@ -42,10 +45,10 @@ _START_UP_SECONDS = 5.0
 _ACCESS_LOG_FORMAT = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)sms "%(a)s"'
 
 
-class _Logger(Logger):
+class _Logger(Logger):  # type: ignore[misc]
     """For a line, gunicorn's own collects every header and variable of a request: a tenth of what a page costs."""
 
-    def atoms(self, resp, req, environ, request_time):
+    def atoms(self, resp: Any, req: Any, environ: Any, request_time: Any) -> Any:
         if self.cfg.access_log_format != _ACCESS_LOG_FORMAT:  # Somebody asked for another line.
             return super().atoms(resp, req, environ, request_time)
         return {
@@ -102,7 +105,7 @@ forwarded_allow_ips = ""
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-def _spawn_and_hear(spawn_worker):
+def _spawn_and_hear(spawn_worker: Callable[[], Any]) -> Any:
     """Fork a worker that misses no order to end: at first it would take one for its master's, and serve on."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     try:
@@ -111,7 +114,7 @@ def _spawn_and_hear(spawn_worker):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
 
 
-def post_fork(server, worker):
+def post_fork(server: Any, worker: Any) -> None:
     """In a new worker: it goes by the settings that were checked, whatever is on disk by now."""
     for number in _ENDS:  # Until gunicorn listens for them itself, there is nothing to finish.
         signal.signal(number, lambda *_: os._exit(0))
@@ -128,7 +131,7 @@ def post_fork(server, worker):
     worker.cfg.set("graceful_timeout", _RELOAD_SECONDS)
 
 
-def on_starting(server):
+def on_starting(server: Any) -> None:
     """Once, before the first worker: recover, and put edits made by hand in force.
 
     With very many sites that takes a while; each worker waits for the recovery itself, and for no more.
@@ -144,13 +147,13 @@ def on_starting(server):
     server.spawn_worker = partial(_spawn_and_hear, server.spawn_worker)
 
 
-def when_ready(server):
+def when_ready(server: Any) -> None:
     """nginx must look where systemd listens."""
     if server.systemd and _config.socket and _config.socket not in [str(at.getsockname()) for at in server.LISTENERS]:
         server.log.warning("systemd listens elsewhere than nginx is told to look (ListenStream): %s", _config.socket)
 
 
-def _reload_if_sound(server, reload):
+def _reload_if_sound(server: Any, reload: Callable[[], None]) -> None:
     """What HUP does. With settings or code that cannot start, new workers would take the master down."""
     if _pages("check", stdout=subprocess.DEVNULL).returncode == 0:
         reload()

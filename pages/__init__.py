@@ -5,8 +5,9 @@ docs/api.md tells it call by call.
 
 The layers; a module imports from those below it or beside it, never from above (a test holds it)::
 
-    wsgi, cli
-    app  commands
+    gunicorn_conf  wsgi, cli
+    doctor
+    app  commands  init  serve
     web.insight
     web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.tls  web.verify  web.maintenance
     web.serving
@@ -34,3 +35,6 @@ The layers; a module imports from those below it or beside it, never from above 
     patience
     errors    languages
 """
+
+# The one place where the version stands: setup.cfg reads it from here.
+__version__ = "0.1.0"

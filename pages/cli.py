@@ -12,12 +12,15 @@ from typing import BinaryIO
 import click
 from werkzeug.security import generate_password_hash
 
-from pages import commands, passwords
+from pages import __version__, commands, passwords
 from pages.app import set_up_logging
 from pages.config import Config, as_json, load_config
+from pages.doctor import doctor
 from pages.errors import OperationFailed, PagesError
+from pages.init import init
 from pages.nginx import nginx_config
 from pages.nginx_tls import Tls
+from pages.serve import serve
 from pages.services import build_services
 
 
@@ -38,6 +41,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands)
+@click.version_option(__version__, prog_name="pages")
 def main() -> None:
     """Publish static sites. Settings come from config.toml and the environment."""
 
@@ -110,6 +114,9 @@ def maintenance(action: str) -> None:
         raise SystemExit(1)
 
 
+main.add_command(serve)
+main.add_command(init)
+main.add_command(doctor)
 main.add_command(commands.verify)
 main.add_command(commands.backup)
 main.add_command(commands.restore)

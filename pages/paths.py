@@ -45,6 +45,8 @@ class Paths:
         self.encodings = data_dir / "cache" / "encodings"
         self.failed_logins = data_dir / "failed-logins"
         self.due = data_dir / "due"
+        # While a full backup is being restored: which one.
+        self.restoring = data_dir / "restoring"
         self.ballast = data_dir / "ballast"
 
     def record(self, username: str, site_id: str) -> Path:
