@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PLACES = ":/usr/local/sbin:/usr/sbin:/sbin"
-_INCLUDE = re.compile(r'(?:^|[{;])[ \t]*include[ \t]+(?:"([^"]+)"|\'([^\']+)\'|([^;\s]+))[ \t]*;', re.MULTILINE)
+_INCLUDE = re.compile(r'(?:^|(?<=[{;]))[ \t]*include[ \t]+(?:"([^"]+)"|\'([^\']+)\'|([^;\s]+))[ \t]*;', re.MULTILINE)
 _USER = re.compile(r"^\s*user\s+([^\s;]+)", re.MULTILINE)
 
 
