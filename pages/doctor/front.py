@@ -79,7 +79,7 @@ def access(examined: Examined) -> Findings:
         return
     refused = [str(path) for path, wanted in _needed(examined) if path.exists() and not user.may(path, wanted)]
     if refused:
-        todo = f"put it into the folder's group (adduser {user.name} GROUP, then restart nginx), or chmod g+rX"
+        todo = f"put it into the folder's group (usermod -aG GROUP {user.name}, then restart nginx), or chmod g+rX"
         yield problem(f"nginx's user {user.name} may not use {', '.join(refused)}", todo)
     else:
         yield ok(f"nginx's user {user.name} may read the sites")
