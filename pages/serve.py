@@ -27,5 +27,8 @@ def serve(host: str | None, port: int | None) -> None:
     # File names are UTF-8, whatever the locale.
     os.environ.setdefault("PYTHONUTF8", "1")
     load_config()  # To be told of a mistake in one sentence, and by nobody else.
+    # gunicorn enters the folder it is started in, which this user may not be allowed to (runuser in root's own).
+    if not os.access(os.curdir, os.X_OK, effective_ids=True):
+        os.chdir("/")
     settings = str(package_files("pages") / _GUNICORN_SETTINGS)
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", settings, "pages.wsgi:app"])  # noqa: S606

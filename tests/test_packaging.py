@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,6 +232,30 @@ def test_settings_that_cannot_be_served_are_refused_in_one_sentence(
     assert len(done.stderr.splitlines()) == 1
     assert re.search("port|PAGES_CONFIG", done.stderr)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_serve_leaves_a_folder_that_its_user_may_not_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    started_in = []
+    monkeypatch.setattr(os, "execv", lambda *_: started_in.append(os.getcwd()))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    with tempfile.TemporaryDirectory() as name:  # Others may not enter pytest's own.
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "config.toml").touch()
+        (folder / "own").mkdir()
+        os.environ["PAGES_CONFIG"] = str(folder / "config.toml")
+        CliRunner().invoke(main, ["serve"])  # All is imported that somebody else might not be able to read.
+        for mode, expected in ((0o755, str(folder / "own")), (0o700, "/")):
+            os.chdir(folder / "own")
+            (folder / "own").chmod(mode)
+            os.seteuid(65534)
+            try:
+                done = CliRunner().invoke(main, ["serve"])
+            finally:
+                os.seteuid(0)
+            assert (done.output, started_in.pop()) == ("", expected)
 
 
 def test_options_of_serve_are_settings_for_gunicorn_too(installed: Installed) -> None:
