@@ -304,6 +304,16 @@ def test_only_a_full_backup_of_late_is_fine(look: Look, used: Server) -> None:
     assert "3 days and 2 hours" in found[1]
 
 
+def test_with_a_database_its_own_backup_is_looked_for_too(look: Look, tmp_path: Path) -> None:
+    (tmp_path / "backups").mkdir()
+    stamp = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-000Z"
+    (tmp_path / f"backups/backup-{stamp}.full.tar").touch()
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    assert levels(look("backup", database_url=url)["backup"]) == ["ok", "warning"]
+    (tmp_path / f"backups/backup-{stamp}.sql").touch()
+    assert levels(look("backup", database_url=url)["backup"]) == ["ok", "ok"]
+
+
 # --- nginx ----------------------------------------------------------------------------------------
 
 

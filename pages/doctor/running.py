@@ -16,6 +16,7 @@ from pages.registry import Registry
 
 _SECONDS = 10
 _TOO_OLD = timedelta(days=2)
+_FULL = ".full.tar"
 
 
 def service(examined: Examined) -> Findings:
@@ -67,17 +68,23 @@ def dumps(examined: Examined) -> Findings:
 
 
 def newest_backup(examined: Examined) -> Findings:
-    """How old is it, of those that can bring everything back?"""
-    folder = examined.config.backup_dir
-    all_kinds = Backups(examined.config, examined.paths, Registry(examined.paths, 0)).newest()
-    found = [path for path in all_kinds if path.name.endswith(".full.tar")]
-    todo = "enable deploy/pages-backup.timer, or run `pages backup --full` every day"
-    if not found:
-        yield warning(f"there is no full backup in {folder}", todo)
-        return
-    age = examined.now - _made_at(found[-1])
-    message = f"{found[-1].name} is {age.days} days and {age.seconds // 3600} hours old"
-    yield warning(message, todo) if age > _TOO_OLD else ok(message)
+    """How old are the newest ones, of the kinds that can bring everything back: a full one, and one of the database?"""
+    config = examined.config
+    newest = Backups(config, examined.paths, Registry(examined.paths, 0)).newest()
+    full = next((path for path in newest if path.name.endswith(_FULL)), None)
+    yield _aged(examined, "full backup", full, " --full")
+    if config.database_url:
+        other = next((path for path in newest if not path.name.endswith(_FULL)), None)
+        yield _aged(examined, "backup of the database", other, "")
+
+
+def _aged(examined: Examined, what: str, backup: Path | None, option: str) -> Finding:
+    todo = f"enable deploy/pages-backup.timer, or run `pages backup{option}` every day"
+    if backup is None:
+        return warning(f"there is no {what} in {examined.config.backup_dir}", todo)
+    age = examined.now - _made_at(backup)
+    message = f"{backup.name} is {age.days} days and {age.seconds // 3600} hours old"
+    return warning(message, todo) if age > _TOO_OLD else ok(message)
 
 
 def _made_at(backup: Path) -> datetime:
