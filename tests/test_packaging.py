@@ -18,6 +18,7 @@ import yaml
 from click.testing import CliRunner, Result
 from helpers import PROJECT, program, wait_until
 from packages import Environment, Installed, build, build_context, unpack
+from supervisor import setting
 from werkzeug.security import check_password_hash
 
 import pages
@@ -33,8 +34,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", source, tmp_path_factory.mktemp("wheel"))
+def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An sdist, unpacked."""
+    folder = tmp_path_factory.mktemp("sdist")
+    return unpack(build("sdist", source, folder / "built"), folder / "unpacked")
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel, built from the sdist."""
+    return build("wheel", sdist, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +73,15 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else_of_the_proje
     assert names == ours("pages") | {beside + name for folder in ("deploy", "docs") for name in ours(folder)}
 
 
-def test_an_sdist_builds_the_same_wheel(source: Path, wheel: Path, tmp_path: Path) -> None:
-    unpacked = unpack(build("sdist", source, tmp_path / "sdist"), tmp_path / "unpacked")
-    assert contents(build("wheel", unpacked, tmp_path / "wheel")) == contents(wheel)
-    assert (unpacked / "requirements.lock").is_file()
+def test_an_sdist_builds_the_wheel_that_the_project_does(environment: Environment, wheel: Path) -> None:
+    built = {name: data for name, data in contents(wheel).items() if name.startswith("pages/")}
+    assert {name: (environment.packages / name).read_bytes() for name in built} == built
+    installed = {str(path.relative_to(environment.packages)) for path in (environment.packages / "pages").rglob("*.*")}
+    assert {name for name in installed if "__pycache__" not in name} == set(built)
+
+
+def test_the_sdist_brings_the_versions_that_were_tested_together(sdist: Path) -> None:
+    assert (sdist / "requirements.lock").read_text() == (PROJECT / "requirements.lock").read_text()
 
 
 def test_the_version_stands_in_one_place(environment: Environment, wheel: Path, tmp_path: Path) -> None:
@@ -215,20 +229,28 @@ def test_the_master_imports_nothing_of_pages_or_its_libraries(tmp_path: Path) ->
         "runpy.run_path(sys.argv[1])\n"
         "print({'pages', 'flask', 'msgspec', 'werkzeug', 'click'} & {name.partition('.')[0] for name in sys.modules})"
     )
-    for file in ("gunicorn.conf.py", "pages/gunicorn_conf.py"):
-        command = [sys.executable, "-c", code, str(PROJECT / file)]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
-        assert done.stdout == "set()\n", file
+    command = [sys.executable, "-c", code, str(PROJECT / "gunicorn.conf.py")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
+def serve_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str, **environment: str) -> Result:
+    """``pages serve`` up to where it would become gunicorn, with these settings alone."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PAGES_")}
+    monkeypatch.setattr(os, "environ", kept | environment)
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it would have started"))
+    os.chdir(folder)
+    return CliRunner().invoke(main, ["serve", *options])
 
 
 @pytest.mark.parametrize(
     ("options", "environ"), [(["--port", "70000"], {}), ([], {"PAGES_PORT": "70000"}), ([], {"PAGES_CONFIG": "/none"})]
 )
 def test_settings_that_cannot_be_served_are_refused_in_one_sentence(
-    environment: Environment, tmp_path: Path, options: list[str], environ: dict[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], environ: dict[str, str]
 ) -> None:
-    done = environment.run("serve", *options, cwd=tmp_path, **environ)
-    assert done.returncode == 1
+    done = serve_in(tmp_path, monkeypatch, *options, **environ)
+    assert done.exit_code == 1
     assert len(done.stderr.splitlines()) == 1
     assert re.search("port|PAGES_CONFIG", done.stderr)
     assert list(tmp_path.iterdir()) == []
@@ -263,6 +285,23 @@ def test_options_of_serve_are_settings_for_gunicorn_too(installed: Installed) ->
     # gunicorn prints what it would go by, and ends.
     done = installed.environment_of.run("serve", *options, cwd=installed.folder, GUNICORN_CMD_ARGS="--print-config")
     assert re.search(r"^bind +=.*\[::1\]:1'", done.stdout, re.MULTILINE), done.stderr
+
+
+@pytest.mark.parametrize(("database", "status"), [("", 0), ("postgresql://nobody@127.0.0.1:1/none", 1)])
+def test_the_nightly_unit_makes_both_backups_and_fails_when_one_does(
+    installed: Installed, tmp_path: Path, database: str, status: int
+) -> None:
+    unit = (PROJECT / "deploy/pages-backup.service").read_text(encoding="utf-8")
+    command = setting(unit, "ExecStart").replace("/opt/pages/venv", str(installed.environment_of.folder))
+    settings = {"PAGES_BACKUP_DIR": str(tmp_path / "made"), "DATABASE_URL": database}
+    # A dollar sign is written twice in a unit.
+    shell, option, script = shlex.split(command.replace("$$", "$"))
+    done = subprocess.run(
+        [shell, option, script], cwd=installed.folder, env=settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stderr
+    made = sorted("".join(path.suffixes) for path in (tmp_path / "made").iterdir())
+    assert made == [".full.tar"] + [".json"] * (not database)
 
 
 # --- The container --------------------------------------------------------------------------------
@@ -330,10 +369,10 @@ def image_settings() -> dict[str, str]:
     return {**image, "PAGES_ADMIN_PASS": "secret", "PAGES_ADMIN_HOSTS": "admin.example.com"}
 
 
-def test_an_image_without_a_password_is_refused(environment: Environment, tmp_path: Path) -> None:
+def test_an_image_without_a_password_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {key: value for key, value in image_settings().items() if key not in ("PAGES_ADMIN_PASS", "PATH")}
-    done = environment.run("serve", cwd=tmp_path, **settings)
-    assert done.returncode == 1
+    done = serve_in(tmp_path, monkeypatch, **settings)
+    assert done.exit_code == 1
     assert "admin_pass" in done.stderr
 
 
