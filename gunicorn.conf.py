@@ -12,26 +12,24 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
 
 from gunicorn.glogging import Logger
 
 
-def _pages(command: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+def _pages(command, **options):
     return subprocess.run([sys.executable, "-m", "pages", command], check=False, **options)
 
 
-def _checked_settings() -> bytes:
+def _checked_settings():
     asked = _pages("settings", stdout=subprocess.PIPE)
     if asked.returncode != 0:  # It has said why.
         sys.exit(asked.returncode)
-    return bytes(asked.stdout)
+    return asked.stdout
 
 
-def _sockets_are_systemds() -> bool:
+def _sockets_are_systemds():
     """Has systemd given this master its sockets? gunicorn forgets it after the start, and a reload asks again."""
     us = str(os.getpid())
     if os.environ.get("LISTEN_PID") == us and int(os.environ.get("LISTEN_FDS", 0)):
@@ -45,10 +43,10 @@ _START_UP_SECONDS = 5.0
 _ACCESS_LOG_FORMAT = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)sms "%(a)s"'
 
 
-class _Logger(Logger):  # type: ignore[misc]
+class _Logger(Logger):
     """For a line, gunicorn's own collects every header and variable of a request: a tenth of what a page costs."""
 
-    def atoms(self, resp: Any, req: Any, environ: Any, request_time: Any) -> Any:
+    def atoms(self, resp, req, environ, request_time):
         if self.cfg.access_log_format != _ACCESS_LOG_FORMAT:  # Somebody asked for another line.
             return super().atoms(resp, req, environ, request_time)
         return {
@@ -105,7 +103,7 @@ forwarded_allow_ips = ""
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-def _spawn_and_hear(spawn_worker: Callable[[], Any]) -> Any:
+def _spawn_and_hear(spawn_worker):
     """Fork a worker that misses no order to end: at first it would take one for its master's, and serve on."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     try:
@@ -114,7 +112,7 @@ def _spawn_and_hear(spawn_worker: Callable[[], Any]) -> Any:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
 
 
-def post_fork(server: Any, worker: Any) -> None:
+def post_fork(server, worker):
     """In a new worker: it goes by the settings that were checked, whatever is on disk by now."""
     for number in _ENDS:  # Until gunicorn listens for them itself, there is nothing to finish.
         signal.signal(number, lambda *_: os._exit(0))
@@ -131,7 +129,7 @@ def post_fork(server: Any, worker: Any) -> None:
     worker.cfg.set("graceful_timeout", _RELOAD_SECONDS)
 
 
-def on_starting(server: Any) -> None:
+def on_starting(server):
     """Once, before the first worker: recover, and put edits made by hand in force.
 
     With very many sites that takes a while; each worker waits for the recovery itself, and for no more.
@@ -147,13 +145,13 @@ def on_starting(server: Any) -> None:
     server.spawn_worker = partial(_spawn_and_hear, server.spawn_worker)
 
 
-def when_ready(server: Any) -> None:
+def when_ready(server):
     """nginx must look where systemd listens."""
     if server.systemd and _config.socket and _config.socket not in [str(at.getsockname()) for at in server.LISTENERS]:
         server.log.warning("systemd listens elsewhere than nginx is told to look (ListenStream): %s", _config.socket)
 
 
-def _reload_if_sound(server: Any, reload: Callable[[], None]) -> None:
+def _reload_if_sound(server, reload):
     """What HUP does. With settings or code that cannot start, new workers would take the master down."""
     if _pages("check", stdout=subprocess.DEVNULL).returncode == 0:
         reload()

@@ -1,5 +1,10 @@
-"""What ``gunicorn wsgi:app`` serves in the project folder."""
+"""What gunicorn serves: ``gunicorn wsgi:app``."""
 
-from pages.wsgi import app
+from pages.app import create_app, set_up_logging
+from pages.clock import Clock
+from pages.config import config_in_force
+from pages.work import in_background
 
-__all__ = ["app"]
+set_up_logging()
+app = create_app(config_in_force())
+Clock(app.extensions["pages"].plans.run_due, in_background()).start()
