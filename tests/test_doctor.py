@@ -159,14 +159,16 @@ def test_a_data_folder_of_somebody_else_is_a_problem(look: Look) -> None:
     assert "chown" in found[2]
 
 
-def test_root_is_told_that_it_is_not_the_one_who_will_write(look: Look, tmp_path: Path) -> None:
+def test_root_is_told_that_it_is_not_the_one_who_will_write_and_tries_nothing(look: Look, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root may give folders away")
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data/work").mkdir(parents=True)
     os.chown(tmp_path / "data", 65534, 65534)
-    (warning, fine) = look("data folder")["data folder"]
-    assert (warning[0], fine[0]) == ("warning", "ok")
-    assert "runuser -u nobody" in warning[2]
+    before = (tmp_path / "data/work").stat()
+    (found,) = look("data folder")["data folder"]
+    assert found[0] == "warning"
+    assert "runuser -u nobody" in found[2]
+    assert (tmp_path / "data/work").stat() == before
 
 
 @pytest.mark.parametrize(("what", "level"), [("symlink", "problem"), ("link", "problem"), ("swap", "warning")])

@@ -32,18 +32,23 @@ def data_folder(examined: Examined) -> Findings:
     if os.geteuid() == _ROOT and owner != _ROOT:
         name = _name_of(owner)
         todo = f"ask as that user as well: runuser -u {name} -- pages doctor"
+        # Nor is anything tried there: what root made and did not come to remove, that user could not clear away.
         yield warning(f"root may write {data}, which says nothing of {name}, whose it is", todo)
-    if not examined.paths.work.is_dir():
+    elif not examined.paths.work.is_dir():
         yield _writable(data)
-        return
+    else:
+        yield from _tried(examined)
+
+
+def _tried(examined: Examined) -> Findings:
     try:
         with Workshop(examined.paths.work, run_now).work() as work:
             yield from _can(work.path)
     except OSError as error:
         todo = "it must belong to the user who runs Pages: chown -R"
-        yield problem(f"{error.filename or data} cannot be written: {error.strerror}", todo)
+        yield problem(f"{error.filename or examined.paths.work} cannot be written: {error.strerror}", todo)
     else:
-        yield ok(f"{data} can be written")
+        yield ok(f"{examined.paths.data} can be written")
 
 
 def _not_there(data: Path) -> Findings:
