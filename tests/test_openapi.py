@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +111,6 @@ def test_a_tenant_may_read_the_document(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[users.alice]\npass = "wonder"\n')
     app = create_app(load_config({"PAGES_CONFIG": str(tmp_path / "config.toml")}))
     assert Admin(app.test_client(), "alice", "wonder").get("/_api/openapi.json").status_code == 200
-
-
-def test_an_installed_package_has_the_document() -> None:
-    setup = ConfigParser()
-    setup.read(PROJECT / "setup.cfg")
-    assert "*.json" in setup["options.package_data"]["pages.web"]
 
 
 @pytest.mark.parametrize("call", OPERATIONS, ids=" ".join)
