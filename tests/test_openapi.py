@@ -11,7 +11,7 @@ import pytest
 from api_document import FILE, document, operations, resolved, why_invalid, why_undescribed
 from api_fuzzing import fuzz
 from flask import Flask
-from helpers import PROJECT, Admin, Server, basic
+from helpers import Admin, Server, basic
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from test_api_doc import routes, shape
 
