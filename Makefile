@@ -27,9 +27,9 @@ doctor: $(VENV)/.run ## Look for what would otherwise be found out late; changes
 run: $(VENV)/.run ## Serve, on http://localhost:1323 unless set otherwise
 	@exec $(BIN)/gunicorn wsgi:app
 
-test: $(VENV)/.test ## Install what the tests need and run them all
+test: $(VENV)/.test ## Install what the tests need and run them all: make test ARGS="-n 0 tests/test_cli.py"
 	@scripts/install-test-packages
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 faults: $(VENV)/.test ## Every fault at every point, and the fuzzers: make test runs a quick part of it
 	@scripts/install-test-packages

@@ -6,34 +6,45 @@ docs/api.md tells it call by call.
 The layers; a module imports from those below it or beside it, never from above (a test holds it)::
 
     gunicorn_conf  wsgi, cli
-    doctor
-    app  commands  init  serve
+    commands  installation  doctor  init  serve
+    app
+    client.deploy  client.signing_in  client.tokens  client.checkpoints  client.insight  client.sites  client.service
+    client.completion
+    client.secrets_asked  client.sending  client.options
+    client.api  client.output  client.packing  client.digests
+    client.servers  client.multipart  client.folder
+    client.address  client.credentials  client.ignore  client.text
+    client.exits
     web.insight
-    web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.tls  web.verify  web.maintenance
+    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.metrics  web.tls  web.verify
+    web.maintenance
     web.serving
     web.errors  web.preview_links
     web.respond
-    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.context
+    web.journal  web.front  web.door  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.language
+    web.context
     web.proxies
-    web.conditions  web.accel  web.language  web.whole_file  web.origins  web.caching  web.navigation  web.terms
+    web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation  web.terms
     drill
     services  nginx
+    metrics
     nginx_tls
-    recovery  upkeep  verify  plans  retention  clock
+    recovery  upkeep  verify  plans  retention  clock  webhooks
     publish   backups   full_backup  full_restore
     previews  compare
-    settling
-    versions  quotas  resolve
-    trees     staging   roots   registry   database  full_tar
+    settling  uploads
+    events  completing
+    versions  quotas  resolve  stock  wanted
+    trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
-    work      space    throttle
+    work      space    throttle  outbox
     tally
     blocks
-    archive   packing   files   paths   config   passwords   media_types   hashed_names   plain_pages   rules
-    site_fields
+    archive   packing   files   paths   config   counters   passwords   media_types   hashed_names   plain_pages   rules
+    site_fields  measures  webhook_keys  logs
     model     hosts     line    gzips
     patience
-    errors    languages
+    errors    languages  tracing
 """
 
 # The one place where the version stands: setup.cfg reads it from here.

@@ -1,153 +1,103 @@
-"""The ``pages`` command: what an operator does beside the API."""
+"""The ``pages`` command: which commands there are. Each is imported when it is asked for, so that all start quickly."""
 
-import base64
-import json
-import os
-import sys
-import urllib.error
-import urllib.request
-from pathlib import Path
-from typing import BinaryIO
+from importlib import import_module
 
 import click
-from werkzeug.security import generate_password_hash
 
-from pages import __version__, commands, passwords
-from pages.app import set_up_logging
-from pages.config import Config, as_json, load_config
-from pages.doctor import doctor
-from pages.errors import OperationFailed, PagesError
-from pages.init import init
-from pages.nginx import nginx_config
-from pages.nginx_tls import Tls
-from pages.serve import serve
-from pages.services import build_services
+from pages import __version__
+from pages.client.exits import epilog
+from pages.errors import PagesError
+
+# Section of the help, command, where it is, its first line there (a test holds them equal).
+_COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Sign in": {
+        "login": ("pages.client.signing_in:login", "Sign in to a server and remember it."),
+        "logout": ("pages.client.signing_in:logout", "Revoke the stored token and forget it."),
+        "whoami": ("pages.client.signing_in:whoami", "Say where you are signed in, and as whom."),
+        "tokens": ("pages.client.tokens:tokens", "Tokens for CI and other machines."),
+    },
+    "Publish": {
+        "deploy": ("pages.client.deploy:deploy", "Publish a folder or an archive."),
+        "checkpoints": ("pages.client.checkpoints:checkpoints", "List the versions of a site."),
+        "rollback": ("pages.client.checkpoints:rollback", "Go back to an older version."),
+        "checkout": ("pages.client.checkpoints:checkout", "Make another version live."),
+        "confirm": ("pages.client.checkpoints:confirm", "Keep what was checked out with --confirm-within."),
+        "diff": ("pages.client.insight:diff", "Show what is different in another version."),
+        "preview": ("pages.client.insight:preview", "Make a link that shows one version."),
+        "explain": ("pages.client.insight:explain", "Say why an address is answered as it is."),
+    },
+    "Sites": {
+        "sites": ("pages.client.sites:sites", "List, create, change and delete sites."),
+    },
+    "The service": {
+        "health": ("pages.client.service:health", "Say how the service is."),
+        "reload": ("pages.client.service:reload", "Put records that were edited by hand in force."),
+        "clear-cache": ("pages.client.service:clear_cache", "Remove what the service can make anew."),
+        "restart": ("pages.client.service:restart", "Restart the service gracefully."),
+        "backup": ("pages.commands:backup", "Write a backup into backup_dir."),
+        "verify": ("pages.commands:verify", "Re-read everything on disk and say what is wrong."),
+    },
+    "This installation": {
+        "init": ("pages.init:init", "Make a folder ready, with every setting explained."),
+        "serve": ("pages.serve:serve", "Serve, in the foreground."),
+        "doctor": ("pages.doctor:doctor", "Look for what would be found out late."),
+        "check": ("pages.installation:check", "Check the settings without starting anything."),
+        "hash-password": ("pages.installation:hash_password", "Make a hash to put into config.toml."),
+        "maintenance": ("pages.installation:maintenance", "Ask the running service for a maintenance action."),
+        "nginx-config": ("pages.installation:print_nginx_config", "Print the nginx configuration."),
+        "restore": ("pages.commands:restore", "Put a backup back."),
+        "settings": ("pages.installation:settings", ""),
+        "start-up": ("pages.installation:start_up", "Recover the data folder and put edits made by hand in force."),
+    },
+    "This command": {
+        "completion": ("pages.client.completion:completion", "Print the shell's completion of commands."),
+    },
+}
+_PLACES = {name: place for section in _COMMANDS.values() for name, (place, _) in section.items()}
 
 
 class _Commands(click.Group):
-    """Turns our errors, and the disk's, into one sentence and exit status 1."""
+    """Imports a command when it is used; turns our errors, and the disk's, into one sentence and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [name for section in _COMMANDS.values() for name, (_, told) in section.items() if told]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _PLACES:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _PLACES[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for section, commands in _COMMANDS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, told) for name, (_, told) in commands.items() if told])
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except PagesError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_in_english(error)) from error
         except BrokenPipeError:
             raise  # Who read the output has gone: click knows.
         except OSError as error:
-            # No permission, no such folder, no room: the operator's to mend, and no trace helps with that.
+            # No permission, no such folder, no room: the user's to mend, and no trace helps with that.
             where = f"{error.filename}: " if error.filename is not None else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
 
 
-@click.group(cls=_Commands)
-@click.version_option(__version__, prog_name="pages")
+def _in_english(error: PagesError) -> str:
+    from pages.languages import in_english  # Not for who makes no error.
+
+    return in_english(error)
+
+
+@click.group(cls=_Commands, epilog=epilog())
+@click.version_option(__version__, message="pages %(version)s")
 def main() -> None:
-    """Publish static sites. Settings come from config.toml and the environment."""
+    """Publish static sites, here and on other machines.
 
-
-@main.command()
-def check() -> None:
-    """Check the settings without starting anything."""
-    load_config()
-    path = Path(os.environ.get("PAGES_CONFIG", "config.toml")).absolute()
-    where = str(path) if path.is_file() else f"all defaults: there is no {path}"
-    click.echo(f"The settings are fine ({where}, and the environment).")
-
-
-@main.command(hidden=True)
-def settings() -> None:
-    """Write the settings, passwords included, as gunicorn.conf.py reads them."""
-    click.echo(as_json(load_config()))
-
-
-@main.command("start-up")
-def start_up() -> None:
-    """Recover the data folder and put edits made by hand in force (gunicorn runs this)."""
-    set_up_logging()
-    services = build_services(load_config())
-    services.recover()
-    services.reload()
-
-
-@main.command("nginx-config")
-@click.option("--listen", help="nginx's port, or address and port.  [default: 80; with --certificates 443]")
-@click.option("--certificates", type=click.Path(path_type=Path), help="Serve by TLS with what is in this folder.")
-@click.option("--listen-plain", default="80", show_default=True, help="With --certificates: the port for http.")
-def print_nginx_config(listen: str | None, certificates: Path | None, listen_plain: str) -> None:
-    """Print the nginx configuration for this installation.
-
-    It belongs into nginx's http block: write it to /etc/nginx/conf.d/pages.conf. How certificates come
-    into their folder stands in docs/tls.md.
+    What is asked of a server goes to --url, else PAGES_URL, else where you have logged in, else the installation whose
+    config.toml is here. PAGES_TOKEN and PAGES_SITE (TENANT/ID) stand in for the login and for --site.
     """
-    tls = Tls(certificates.absolute(), listen_plain) if certificates else None
-    click.echo(nginx_config(load_config(), listen or ("443" if tls else "80"), tls), nl=False)
-
-
-@main.command("hash-password")
-def hash_password() -> None:
-    """Make a hash to put into config.toml instead of the password."""
-    if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        password = _first_line(sys.stdin.buffer)
-    if not password:
-        raise OperationFailed("a password must not be empty")
-    click.echo(generate_password_hash(password))
-
-
-def _first_line(stream: BinaryIO) -> str:
-    """The password in a pipe, without the end of its line, from Windows too; UTF-8, whatever the locale."""
-    try:
-        return stream.readline().removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
-    except UnicodeDecodeError:
-        raise OperationFailed("the password is not UTF-8, which is how browsers and curl send it") from None
-
-
-@main.command()
-@click.argument("action", type=click.Choice(["backup", "clear-cache", "restart"]))
-def maintenance(action: str) -> None:
-    """Ask the running service for a maintenance action, with the configured credentials."""
-    reply = _ask(load_config(), action)
-    click.echo(json.dumps(reply, ensure_ascii=False, indent=2))
-    if not reply.get("success"):
-        raise SystemExit(1)
-
-
-main.add_command(serve)
-main.add_command(init)
-main.add_command(doctor)
-main.add_command(commands.verify)
-main.add_command(commands.backup)
-main.add_command(commands.restore)
-
-
-def _ask(config: Config, action: str) -> dict[str, object]:
-    """POST to the maintenance API of this installation; its reply, also when it is an error."""
-    if passwords.is_hash(config.admin_pass):
-        raise OperationFailed("admin_pass is a hash: give the password itself in PAGES_ADMIN_PASS for this command")
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)  # noqa: S104
-    request = urllib.request.Request(
-        f"http://{host}:{config.port}/api/admin/maintenance",
-        data=json.dumps({"action": action}).encode(),
-        headers={"Content-Type": "application/json", "Authorization": _basic(config)},
-    )
-    if config.admin_hosts:
-        request.add_header("Host", config.admin_hosts[0])
-    try:
-        with urllib.request.urlopen(request, timeout=config.backup_timeout) as response:  # noqa: S310
-            body = response.read()
-    except urllib.error.HTTPError as error:
-        body = error.read()
-    except OSError as error:
-        raise OperationFailed(f"no answer from http://{host}:{config.port}: {error}. Is it running?") from None
-    try:
-        reply: dict[str, object] = json.loads(body)
-    except ValueError:
-        raise OperationFailed(f"http://{host}:{config.port} did not answer as Pages does") from None
-    return reply
-
-
-def _basic(config: Config) -> str:
-    pair = f"{config.admin_user}:{config.admin_pass}".encode()
-    return "Basic " + base64.b64encode(pair).decode("ascii")

@@ -1,8 +1,10 @@
 """What an operator does with the data folder itself: verify and repair, back up, drill, restore.
 
-None of it asks the running service: all of it works beside one, and without one.
+None of it asks the running service: all of it works beside one, and without one. Only who names a server
+(--url, PAGES_URL) has that one back itself up, or verify itself.
 """
 
+import json
 import logging
 import sys
 import time
@@ -14,6 +16,8 @@ import click
 import msgspec
 
 from pages import backups, database, drill
+from pages.client import service
+from pages.client.options import Session
 from pages.config import Config, load_config
 from pages.errors import OperationFailed, SiteNotFound
 from pages.model import is_name, now
@@ -40,18 +44,29 @@ class _SiteName(click.ParamType):  # type: ignore[type-arg]
 
 
 _site = click.option("--site", type=_SiteName(), help="Only this site.")
+_url = click.option("--url", envvar="PAGES_URL", help="Have this server do it, instead of here.  [else PAGES_URL]")
+_insecure_http = click.option("--insecure-http", is_flag=True, help="With --url: send the token unencrypted.")
+_quiet = click.option("--quiet", "-q", is_flag=True, help="With --url: print results, warnings and errors only.")
 
 
 @click.command()
 @_site
 @click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt; move the rest to data/quarantine.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the API's verify returns.")
-def verify(site: tuple[str, str] | None, repair: bool, as_json: bool) -> None:
+@_url
+@_insecure_http
+@_quiet
+def verify(
+    site: tuple[str, str] | None, repair: bool, as_json: bool, url: str | None, insecure_http: bool, quiet: bool
+) -> None:
     """Re-read everything on disk and say what is wrong.
 
     Checks archives, unpacked versions, compressed twins, records, links, metadata, leftovers and backups. Runs beside a
     serving installation. Exit status 0: sound (with --repair: by now); 1: problems are left.
     """
+    if url:
+        service.verify(Session(url, insecure_http, as_json, quiet), site, repair)
+        return
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     services = build_services(load_config())
     _require_data(services)
@@ -71,14 +86,26 @@ def verify(site: tuple[str, str] | None, repair: bool, as_json: bool) -> None:
 @_site
 @click.option("--output", type=click.Path(path_type=Path), help="Write the full backup to this new file instead.")
 @click.option("--drill", "is_drill", is_flag=True, help="Restore a backup into a temporary place, and compare.")
+@click.option("--json", "as_json", is_flag=True, help="Print what the API's backup returns, or its file at least.")
+@_url
+@_insecure_http
+@_quiet
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def backup(full: bool, site: tuple[str, str] | None, output: Path | None, is_drill: bool, file: Path | None) -> None:
+def backup(
+    full: bool, site: tuple[str, str] | None, output: Path | None, is_drill: bool, file: Path | None, as_json: bool,
+    url: str | None, insecure_http: bool, quiet: bool,
+) -> None:  # fmt: skip
     """Write a backup into backup_dir, also while the service is down; or prove that one can be restored.
 
     Without an option: the database, or the registry, as the maintenance API does. With --drill: the newest
     full backup and the newest other one, or FILE. Exit status of a drill 0: it was restored; 1: it could not
     be; 3: it could only be listed.
     """
+    if url:
+        if full or site or output or is_drill or file:
+            raise click.UsageError("a server (--url, PAGES_URL) writes its usual backup: no other option goes with it")
+        service.back_up(Session(url, insecure_http, as_json, quiet))
+        return
     if is_drill and (full or site or output):
         raise click.UsageError("--drill takes no other option")
     if file and not is_drill:
@@ -93,13 +120,14 @@ def backup(full: bool, site: tuple[str, str] | None, output: Path | None, is_dri
         raise SystemExit(done.status)
     _require_data(services)
     if not full:
-        click.echo(services.upkeep.back_up())
+        written = services.upkeep.back_up()
+        click.echo(json.dumps({"backupFile": written.name}) if as_json else written)
         return
     with _named(site):
         path, missing = services.full_backups.back_up(now(), site, output)
     for name in missing:
         click.echo(f"Warning: the installation lacks {name}", err=True)
-    click.echo(path)
+    click.echo(json.dumps({"backupFile": path.name, "missing": missing}) if as_json else path)
 
 
 @click.command()

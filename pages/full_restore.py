@@ -14,6 +14,7 @@ from pathlib import Path
 from pages import files, full_tar
 from pages.errors import DomainTaken, OperationFailed, SiteExists
 from pages.full_tar import END, Saved, SavedSite
+from pages.languages import in_english
 from pages.model import Site
 from pages.paths import Paths
 from pages.registry import Registry
@@ -143,7 +144,7 @@ class FullRestore:
                 self._registry.check_free(site)
             except (ValueError, DomainTaken, SiteExists) as error:
                 if is_strict:
-                    what = str(error) if isinstance(error, ValueError) else "its name or domain is taken"
+                    what = in_english(error) if isinstance(error, ValueError) else "its name or domain is taken"
                     raise OperationFailed(f"{username}/{site_id}: {what}; nothing was changed") from None
                 site = None
             yield site

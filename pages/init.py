@@ -34,9 +34,9 @@ _PASSWORD_BYTES = 18
 def init(
     folder: Path, data_dir: str | None, backup_dir: str | None, admin_hosts: tuple[str, ...], user: str | None
 ) -> None:
-    """Make FOLDER (this one, unless named) ready: config.toml with every setting explained, and the folders.
+    """Make a folder ready, with every setting explained.
 
-    The settings are those for production, with a password that is made up, shown once and kept as a hash.
+    FOLDER is this one, unless it is named; it gets a config.toml and the folders for data and backups. The settings are those for production, with a password that is made up, shown once and kept as a hash.
     Nothing that is there already is changed.
     """
     account = _account(user)

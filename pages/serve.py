@@ -16,9 +16,9 @@ _GUNICORN_SETTINGS = "gunicorn_conf.py"
 @click.option("--host", help="Listen on this address instead of host in the settings.")
 @click.option("--port", type=int, help="Listen on this port instead of port in the settings.")
 def serve(host: str | None, port: int | None) -> None:
-    """Serve, in the foreground, until SIGTERM or Ctrl-C; SIGHUP reloads settings and code.
+    """Serve, in the foreground.
 
-    gunicorn takes this process over, so that a supervisor has its signals, its sockets (LISTEN_FDS) and its exit
+    SIGTERM and Ctrl-C end it, SIGHUP reloads settings and code. gunicorn takes this process over, so that a supervisor has its signals, its sockets (LISTEN_FDS) and its exit
     status directly. Its own options come in GUNICORN_CMD_ARGS.
     """
     for key, value in (("host", host), ("port", port)):

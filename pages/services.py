@@ -9,12 +9,16 @@ from pages.archive import Limits
 from pages.backups import Backups
 from pages.compare import Comparer
 from pages.config import Config
+from pages.counters import Counts, counts_in_force
 from pages.due import Due
 from pages.errors import ConfigError, DataUnusable, PagesError
+from pages.events import Events
 from pages.full_backup import FullBackups
 from pages.full_restore import FullRestore
 from pages.history import Histories
+from pages.metrics import Metrics
 from pages.model import Retention, now
+from pages.outbox import Outbox
 from pages.paths import Paths
 from pages.plans import Plans
 from pages.precompress import Precompressor
@@ -29,10 +33,13 @@ from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.space import Space
 from pages.throttle import Throttle
+from pages.tokens import Tokens
 from pages.trees import Trees
 from pages.upkeep import Upkeep
+from pages.uploads import Uploads
 from pages.verify import Verifier
 from pages.versions import Versions
+from pages.webhooks import Webhooks
 from pages.work import Afterwards, Workshop, run_now
 
 log = logging.getLogger(__name__)
@@ -52,6 +59,7 @@ class Services:
     rule_files: RuleFiles
     resolver: Resolver
     settler: Settler
+    uploads: Uploads
     publisher: Publisher
     plans: Plans
     previews: Previews
@@ -59,11 +67,16 @@ class Services:
     comparer: Comparer
     upkeep: Upkeep
     throttle: Throttle
+    tokens: Tokens
     quotas: Quotas
     space: Space
     verifier: Verifier
     full_backups: FullBackups
     full_restore: FullRestore
+    counts: Counts
+    events: Events
+    webhooks: Webhooks
+    metrics: Metrics
 
     def recover(self) -> None:
         """Finish or clear what a crash left; creates an empty data folder. ``ConfigError``, ``DataUnusable``."""
@@ -120,7 +133,13 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     defaults = {kind: getattr(config, kind) for kind in KINDS}
     quotas = Quotas(paths, registry, histories, defaults, config.user_quotas, config.lock_timeout)
     settler = Settler(paths, workshop, registry, histories, trees, versions)
-    publisher = Publisher(paths, workshop, registry, histories, trees, versions, settler, limits, quotas, space, due)
+    uploads = Uploads(workshop, histories, trees, limits, quotas, space)
+    counts = counts_in_force()
+    outbox = Outbox(paths, config.webhook_url)
+    events = Events(counts, outbox if config.webhook_url else None)
+    publisher = Publisher(
+        paths, workshop, registry, histories, trees, versions, settler, uploads, quotas, space, due, events
+    )
     backups = Backups(config, paths, registry)
     finish = partial(finish_abandoned, paths, workshop, settler)
     return Services(
@@ -134,6 +153,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         rule_files=rule_files,
         resolver=resolver,
         settler=settler,
+        uploads=uploads,
         publisher=publisher,
         plans=Plans(registry, histories, settler, publisher, due, space),
         previews=Previews(registry, histories, settler, trees, versions, space, config.preview_domain),
@@ -141,9 +161,14 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         comparer=Comparer(histories, settler, versions, Resolver(trees, rule_files, 0), rule_files),
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
+        tokens=Tokens(paths, workshop),
         quotas=quotas,
         space=space,
         verifier=Verifier(paths, workshop, registry, histories, trees, versions, backups, finish),
         full_backups=FullBackups(config, paths, workshop, registry, histories, trees),
         full_restore=FullRestore(paths, workshop, registry, trees, finish),
+        counts=counts,
+        events=events,
+        webhooks=Webhooks(paths, outbox, counts, config.webhook_url, config.webhook_secret),
+        metrics=Metrics(config, registry, histories, due, backups, outbox, counts, afterwards),
     )

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +115,16 @@ def database(postgres: Postgres) -> Iterator[str]:
     name = f"test_{secrets.token_hex(4)}"
     yield postgres.create_database(name)
     postgres.drop_database(name)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A hash's id is its method: the same in every run, as tests that are shared out among processes need it."""
+    return val.partition("$")[0] if isinstance(val, str) and val.startswith(("pbkdf2:", "scrypt:")) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What was logged about names that are not UTF-8 goes from process to process as well."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report

@@ -932,5 +932,15 @@ def test_a_start_does_not_wait_for_ever_for_the_look_through_all_sites(tmp_path:
 def test_a_request_is_one_line_in_the_log_with_its_host_size_and_agent(running: Server) -> None:
     running.request("GET", "/log-me?x=1", host="nobody.localhost", headers={"User-Agent": 'agent "7"'})
     size = len(running.request("GET", "/", host="nobody.localhost").body)
-    line = rf'127\.0\.0\.1 nobody\.localhost "GET /log-me\?x=1 HTTP/1\.1" 404 {size} \d+ms "agent \\"7\\""'
+    line = (
+        rf'127\.0\.0\.1 nobody\.localhost "GET /log-me\?x=1 HTTP/1\.1" 404 {size} \d+ms "agent \\"7\\"" [0-9a-f]{{20}}'
+    )
     wait_until(lambda: re.search(f"^{line}$", running.log, re.MULTILINE), "the line is there")
+
+
+def test_a_path_cannot_forge_a_line_of_the_log(running: Server) -> None:
+    forged = "/_api/sites/a%0A[2026]%20[1]%20pages.changes:%20who=%22forged%22/x"
+    running.request("POST", forged, b"", headers=basic())
+    wait_until(lambda: 'who=\\"forged' in running.log, "the change is logged")
+    (line,) = [line for line in running.log.split("\n") if 'who=\\"forged' in line and "HTTP" not in line]
+    assert re.match(r"\[[^]]+\] \[\d+\] \[INFO\] \[[0-9a-f]{20}\] pages\.changes: who=\"admin\" from=127", line)

@@ -12,7 +12,7 @@ PACKAGE = Path(pages.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 WEB_LIBRARIES = {"flask", "flask_httpauth"}
 # Each of these is one unit, whatever its files are.
-UNIT_PACKAGES = {"archive", "database", "doctor", "rules", "verify"}
+UNIT_PACKAGES = {"archive", "database", "doctor", "languages", "rules", "verify"}
 
 
 def layers() -> list[list[str]]:

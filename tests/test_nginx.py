@@ -416,6 +416,12 @@ def orphaned(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         nginx.stop()
 
 
+@pytest.mark.parametrize("claimed", [{}, {"X_Request_ID": "0123456789abcdef"}, {"Connection": "X-Request-ID"}])
+def test_nginx_names_a_request_whatever_a_client_would_have_it_called(front: Front, claimed: dict[str, str]) -> None:
+    reply = front.get("/_api/sites", **basic(), **claimed)
+    assert re.fullmatch("[0-9a-f]{32}", reply.headers["X-Request-ID"])
+
+
 def test_without_pages_the_api_still_answers_in_the_envelope(orphaned: Front) -> None:
     reply = orphaned.get("/_api/health")
     assert (reply.status, reply.json()) == (503, {"success": False, "message": "服务暂时不可用，请稍后重试"})

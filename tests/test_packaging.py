@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click import Context
 from click.testing import CliRunner, Result
 from helpers import PROJECT, program, wait_until
 from packages import Environment, Installed, build, build_context, unpack
@@ -85,7 +86,7 @@ def test_the_sdist_brings_the_versions_that_were_tested_together(sdist: Path) ->
 
 
 def test_the_version_stands_in_one_place(environment: Environment, wheel: Path, tmp_path: Path) -> None:
-    assert environment.run("--version", cwd=tmp_path).stdout == f"pages, version {pages.__version__}\n"
+    assert environment.run("--version", cwd=tmp_path).stdout == f"pages {pages.__version__}\n"
     assert wheel.name == f"pages_server-{pages.__version__}-py3-none-any.whl"
     assert f"\n## {pages.__version__} (" in (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
 
@@ -347,7 +348,8 @@ def test_the_image_starts_commands_that_there_are() -> None:
     health = given("HEALTHCHECK")[0].partition(" CMD ")[2]
     for words in (json.loads(given("CMD")[0]), json.loads(health)):
         assert words[0] == "pages"
-        command = main.commands[words[1]]
+        command = main.get_command(Context(main), words[1])
+        assert command is not None
         command.make_context(words[1], words[2:]).close()
 
 

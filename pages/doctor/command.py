@@ -50,9 +50,9 @@ class _Told(NamedTuple):
 def doctor(
     as_json: bool, only: tuple[str, ...], strict: bool, nginx_conf: Path | None, certificates: Path | None
 ) -> None:
-    """Look at this installation for what would be found out late. Changes nothing.
+    """Look for what would be found out late.
 
-    Each line is ok, a warning or a problem, with what to do about it. Exit status 0: no problems; 1: there are.
+    Changes nothing. Each line is ok, a warning or a problem, with what to do about it. Exit status 0: no problems; 1: there are.
     """
     told = [item for item in _all(nginx_conf, certificates, only) if not only or item.check in only]
     if as_json:

@@ -31,8 +31,9 @@ class Ignored:
     text: str = ""
 
     def __str__(self) -> str:
-        start = f"（{shown(self.text)}）" if self.text else ""
-        return f"{self.file} 第 {self.line} 行已忽略: {self.reason}{start}"
+        if not self.text:
+            return f"{self.file} 第 {self.line} 行已忽略: {self.reason}"
+        return f"{self.file} 第 {self.line} 行已忽略: {self.reason}（{shown(self.text)}）"
 
 
 class Ignoring:

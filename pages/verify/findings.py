@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from pages.languages import in_english
+
 # Each kind of problem: what the command says, what the API says. {} is the detail.
 TEXTS: dict[str, tuple[str, str]] = {
     "busy": ("looked wrong, and could not be looked at again: {}", "疑似有问题，但无法复查: {}"),
@@ -97,4 +99,5 @@ class Report:
 
 def told(finding: Finding, chinese: bool = False) -> str:
     """What is wrong, as a sentence without its subject."""
-    return TEXTS[finding.kind][chinese].format(finding.detail)
+    detail = finding.detail if chinese else in_english(finding.detail)
+    return TEXTS[finding.kind][chinese].format(detail)

@@ -41,7 +41,7 @@ def register(app: Flask) -> None:
 def _known(error: PagesError) -> Response:
     if isinstance(error, Broken):
         log.error("%s %s: %s (%s)", request.method, request.path, error, error.reason)
-    response = _answer(str(error), error.status)
+    response = _answer(str(error), error.status, error.data)
     if isinstance(error, TooManyFailures):
         response.headers["Retry-After"] = str(error.seconds)
     return response
@@ -77,11 +77,11 @@ def _unexpected(error: Exception) -> Response:
     return _answer(PagesError.message, PagesError.status)
 
 
-def _answer(message: str, status: int) -> Response:
+def _answer(message: str, status: int, data: object = None) -> Response:
     if is_maintenance():
         if status > 500:  # The seed knows one shape for all that fails.
             return maintenance_failure("操作失败", 500, message)
         return maintenance_failure("权限不足" if status == 403 else message, status)
     if is_visitor():
         return page(status, message)
-    return failure(message, status)
+    return failure(message, status, data)

@@ -1,4 +1,7 @@
-"""What goes out: the Admin API's envelope, the maintenance API's bodies, and the plain pages."""
+"""What goes out: the Admin API's envelope, the maintenance API's bodies, and the plain pages.
+
+Messages come in as they are written, in Chinese; they leave in the language that the client asks for.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,7 +9,9 @@ from typing import Any
 import msgspec
 from flask import Response
 
+from pages.languages import in_english, translated
 from pages.plain_pages import plain_page
+from pages.web.language import asked_language
 
 
 def success(data: Any = None, message: str | None = None, status: int = 200) -> Response:
@@ -21,18 +26,37 @@ def failure(message: str, status: int, data: Any = None) -> Response:
 
 def with_warnings(data: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
     """A reply's data, and the warnings when there are any."""
-    return {**data, "warnings": warnings} if warnings else data
+    return {**data, "warnings": [told(warning) for warning in warnings]} if warnings else data
+
+
+def told(message: str) -> str:
+    """A message in the language of this answer. For one that goes out anywhere but in the functions of this module."""
+    return translated(message, asked_language())
 
 
 def maintenance_success(message: str, **fields: str) -> Response:
     """The second seed's body: ``{"success": true, "message", …, "timestamp"}`` in UTC with milliseconds."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return _json({"success": True, "message": message, **fields, "timestamp": now}, 200)
+    body = {"success": True, "message": told(message), **fields, "timestamp": now}
+    if "note" in fields:
+        body["note"] = told(fields["note"])
+    return _in_its_language(_json(body, 200))
 
 
 def maintenance_failure(error: str, status: int, details: str | None = None) -> Response:
     """The second seed's errors: ``{"error", "details"?}``."""
-    return _json({"error": error} | ({"details": details} if details else {}), status)
+    body = {"error": told(error)} | ({"details": told(details)} if details else {})
+    return _in_its_language(_json(body, status))
+
+
+def message_of(response: Response) -> str:
+    """What an answer of either API says in words, in the log's language; empty for nothing."""
+    try:
+        body = msgspec.json.decode(response.get_data())
+    except msgspec.MsgspecError:
+        return ""
+    told = [body["message"]] if body.get("message") else [body.get("error", ""), body.get("details", "")]
+    return " ".join(map(in_english, told)).strip()
 
 
 def page(status: int, title: str) -> Response:
@@ -58,10 +82,17 @@ def method_not_allowed_page() -> Response:
 def _envelope(succeeded: bool, message: str | None, data: Any, status: int) -> Response:
     body: dict[str, Any] = {"success": succeeded}
     if message is not None:
-        body["message"] = message
+        body["message"] = told(message)
     if data is not None:
         body["data"] = data
-    return _json(body, status)
+    return _json(body, status) if message is None else _in_its_language(_json(body, status))
+
+
+def _in_its_language(response: Response) -> Response:
+    """Say which language a message is in, and that another client may get it in another one."""
+    response.headers["Content-Language"] = asked_language()
+    response.vary.add("Accept-Language")
+    return response
 
 
 def _json(body: dict[str, Any], status: int) -> Response:

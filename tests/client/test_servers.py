@@ -1,0 +1,195 @@
+"""Which server is asked, about which site, and to whom a token is never sent."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from client.people import Person, Script, told
+
+from pages.client import address
+from pages.client.exits import Failed
+from pages.client.servers import Server, Servers
+
+WHO = told(200, "", {"name": "x", "role": "admin", "token": None})
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An environment with two logins, the second one current."""
+    folder = tmp_path / "config/pages"
+    folder.mkdir(parents=True)
+    servers = {url: {"token": f"token of {url[8]}"} for url in ("https://a.example", "https://b.example")}
+    (folder / "credentials.json").write_text(json.dumps({"current": "https://b.example", "servers": servers}))
+    return {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+
+
+@pytest.mark.parametrize(
+    ("option", "environ", "file", "url", "token"),
+    [
+        (None, {}, "", "https://b.example", "token of b"),
+        (None, {"PAGES_TOKEN": "t"}, "", "https://b.example", "t"),
+        (None, {"PAGES_URL": "https://a.example/"}, "", "https://a.example", "token of a"),
+        (None, {"PAGES_URL": "https://c.example", "PAGES_TOKEN": "t"}, "", "https://c.example", "t"),
+        ("a.example", {"PAGES_URL": "https://c.example"}, "", "https://a.example", "token of a"),
+        ("a.example", {"PAGES_URL": "https://c.example", "PAGES_TOKEN": "t"}, "", "https://a.example", "t"),
+        (None, {}, 'url = "https://a.example"', "https://a.example", "token of a"),
+        (None, {"PAGES_TOKEN": "t"}, 'url = "https://a.example"', "https://a.example", "token of a"),
+        (None, {"PAGES_URL": "https://b.example"}, 'url = "https://a.example"', "https://b.example", "token of b"),
+        ("b.example", {}, 'url = "https://a.example"', "https://b.example", "token of b"),
+    ],
+)
+def test_the_nearest_word_on_the_server_counts(
+    home: dict[str, str], tmp_path: Path, option: str | None, environ: dict[str, str], file: str, url: str, token: str
+) -> None:
+    (tmp_path / ".pages.toml").write_text(file)
+    assert Servers(home | environ, tmp_path).chosen(option) == Server(url, token)
+
+
+@pytest.mark.parametrize(
+    ("environ", "file", "status"),
+    [
+        ({}, 'url = "https://evil.example"', 3),
+        ({"PAGES_TOKEN": "t"}, 'url = "https://evil.example"', 3),
+        ({"PAGES_URL": "https://c.example"}, "", 3),
+        ({"PAGES_URL": "ftp://c.example"}, "", 2),
+        ({}, 'token = "x"', 2),
+        ({}, "url = 1", 2),
+        ({}, "url", 2),
+        ({"XDG_CONFIG_HOME": "/nowhere"}, "", 3),
+        ({"XDG_CONFIG_HOME": "/nowhere", "PAGES_TOKEN": "t"}, "", 2),
+    ],
+)
+def test_without_a_server_that_is_trusted_nothing_is_sent(
+    home: dict[str, str], tmp_path: Path, environ: dict[str, str], file: str, status: int, person: Person
+) -> None:
+    import os
+
+    os.chdir(person.folder)  # Where there is no config.toml.
+    (tmp_path / ".pages.toml").write_text(file)
+    with pytest.raises(Failed) as failed:
+        Servers(home | environ, tmp_path).chosen()
+    assert failed.value.exit_code == status
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("pages.example.com", "https://pages.example.com"),
+        ("pages.example.com:8443", "https://pages.example.com:8443"),
+        ("https://Pages.Example.com/", "https://pages.example.com"),
+        ("localhost:1323", "http://localhost:1323"),
+        ("127.0.0.1:1323", "http://127.0.0.1:1323"),
+        ("[::1]:80", "http://[::1]:80"),
+        ("http://10.0.0.1", "http://10.0.0.1"),
+        ("", None),
+        ("https://", None),
+        ("https://a.example/path", None),
+        ("https://a.example?x", None),
+        ("https://user:secret@a.example", None),
+        ("https://a.example:port", None),
+        ("file:///etc/passwd", None),
+        ("http://[::1", None),
+    ],
+)
+def test_an_address_is_a_scheme_and_a_host(text: str, url: str | None) -> None:
+    if url is not None:
+        assert address.parsed(text) == url
+        return
+    with pytest.raises(Failed) as failed:
+        address.parsed(text)
+    assert failed.value.exit_code == 2
+    assert "secret" not in failed.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "is_refused"),
+    [
+        ("http://pages.example.com", True),
+        ("http://10.0.0.1", True),
+        ("http://localhost.example.com", True),
+        ("http://0.0.0.0", True),
+        ("http://localhost:1323", False),
+        ("http://127.1.2.3", False),
+        ("http://[::1]", False),
+        ("https://pages.example.com", False),
+    ],
+)
+def test_a_token_goes_over_a_network_encrypted_only(person: Person, url: str, is_refused: bool) -> None:
+    server = Server(url, "secret")
+    if not is_refused:
+        server.check()
+        return
+    with pytest.raises(Failed) as failed:
+        server.check()
+    assert failed.value.exit_code == 2
+    Server(url, "secret", may_be_read=True).check()
+    done = person.run("login", url, "--token", "-", stdin="secret")
+    assert done.status == 2
+    assert "--insecure-http" in done.err
+
+
+def test_a_redirect_is_told_and_not_followed(person: Person) -> None:
+    with Script([]) as elsewhere, Script([(307, {"Location": f"{elsewhere.url}/_api/whoami"}, b"")]) as script:
+        done = person.run("whoami", "--url", script.url, PAGES_TOKEN="t")
+    assert done.status == 6
+    assert elsewhere.url in done.err
+    assert elsewhere.asked == []
+
+
+def test_english_is_asked_for_with_the_token(person: Person) -> None:
+    with Script([WHO]) as script:
+        person.ok("whoami", "--url", script.url, PAGES_TOKEN="t")
+    headers = script.asked[0].headers
+    assert (headers["Authorization"], headers["Accept-Language"]) == ("Bearer t", "en")
+
+
+def test_no_proxy_stands_between_us_and_this_machine(person: Person) -> None:
+    with Script([WHO]) as script:
+        person.ok(
+            "whoami",
+            "--url",
+            script.url,
+            PAGES_TOKEN="t",
+            HTTP_PROXY="http://127.0.0.1:1",
+            ALL_PROXY="http://127.0.0.1:1",
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "file", "site"),
+    [
+        (["-s", "a/one"], {"PAGES_SITE": "b/two"}, 'site = "c/three"', "a/one"),
+        ([], {"PAGES_SITE": "b/two"}, 'site = "c/three"', "b/two"),
+        ([], {}, 'site = "c/three"', "c/three"),
+        ([], {}, "", None),
+        (["-s", "one"], {}, "", None),
+        (["-s", "../x"], {}, "", None),
+    ],
+)
+def test_the_nearest_word_on_the_site_counts(
+    person: Person, arguments: list[str], settings: dict[str, str], file: str, site: str | None
+) -> None:
+    (person.folder / ".pages.toml").write_text(file)
+    with Script([told(200, "", {"current": None, "checkpoints": [], "total": 0})]) as script:
+        done = person.run("checkpoints", *arguments, "--url", script.url, PAGES_TOKEN="t", **settings)
+    if site is None:
+        assert (done.status, script.asked) == (2, [])
+    else:
+        assert [asked.path for asked in script.asked] == [f"/_api/sites/{site}/checkpoints"]
+
+
+def test_an_installation_asks_on_its_own_host(make_app: object, person: Person) -> None:
+    with Script([told(200, "", {"status": "healthy", "sites_count": 1, "timestamp": ""})]) as script:
+        port = script.server.server_port
+        (person.folder / "config.toml").write_text(f'[server]\nport = {port}\nadmin_hosts = ["panel.example.com"]\n')
+        person.ok("health")
+    assert script.asked[0].headers["Host"] == "panel.example.com"
+    assert script.asked[0].headers["Authorization"].startswith("Basic ")
+
+
+def test_somebody_elses_config_toml_is_not_taken_for_an_installation(person: Person) -> None:
+    (person.folder / "config.toml").write_text('baseURL = "https://example.org/"\n')
+    done = person.run("health")
+    assert done.status == 3
+    assert "pages login" in done.err
