@@ -1,7 +1,8 @@
-"""gunicorn's settings, from those of Pages; picked up by name by ``gunicorn wsgi:app``.
+"""gunicorn's settings, from those of Pages; picked up by name by ``gunicorn wsgi:app``, and named by ``pages serve``.
 
-Nothing of ``pages``, nor of its libraries, may be imported in the master: workers are forked from it, and a
-reload (HUP) has to give them new code. So all that is needed of Pages is asked of a process apart.
+``pages/gunicorn_conf.py`` is a link to this file: so it is in the package as well. It is run, and never imported: of
+``pages`` and its libraries nothing may be imported in the master, because workers are forked from it, and a reload
+(HUP) has to give them new code. So all that is needed of Pages is asked of a process apart.
 """
 
 import json

@@ -5,8 +5,8 @@ docs/api.md tells it call by call.
 
 The layers; a module imports from those below it or beside it, never from above (a test holds it)::
 
-    wsgi, cli
-    commands  installation
+    gunicorn_conf  wsgi, cli
+    commands  installation  doctor  init  serve
     app
     client.deploy  client.signing_in  client.tokens  client.checkpoints  client.insight  client.sites  client.service
     client.completion
@@ -46,3 +46,6 @@ The layers; a module imports from those below it or beside it, never from above 
     patience
     errors    languages  tracing
 """
+
+# The one place where the version stands: setup.cfg reads it from here.
+__version__ = "0.1.0"

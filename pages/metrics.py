@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pages import __version__
 from pages.backups import Backups
 from pages.config import Config
 from pages.counters import Counts
@@ -78,7 +77,7 @@ class Metrics(Collector):
 
     def _of_the_process(self, totals: dict[Key, float]) -> Iterator[Metric]:
         info = GaugeMetricFamily("pages_build_info", "Always 1; which version this is.", labels=["version", "python"])
-        info.add_metric([_version(), platform.python_version()], 1)
+        info.add_metric([__version__, platform.python_version()], 1)
         yield info
         living = self._counts.memory.living()
         threads = living * self._config.threads
@@ -220,11 +219,3 @@ def _written(backup: Path) -> float:
     if match is None:
         return backup.stat().st_mtime
     return datetime.strptime(match[1], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC).timestamp() + int(match[2]) / 1000
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("pages-server")
-    except PackageNotFoundError:
-        return "unknown"

@@ -45,6 +45,8 @@ class Paths:
         self.registry_lock = data_dir / "locks" / "registry"
         self.recovery_lock = data_dir / "locks" / "recovery"
         self.first_start = data_dir / "locks" / "first-start"
+        # While a full backup is being restored: which one.
+        self.restoring = data_dir / "restoring"
         self.restart_lock = data_dir / "locks" / "restart"
         self.encodings = data_dir / "cache" / "encodings"
         self.failed_logins = data_dir / "failed-logins"

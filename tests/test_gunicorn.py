@@ -872,7 +872,7 @@ def analyze(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess
     if program is None:
         pytest.skip("systemd-analyze is not installed")
     for name, text in (("pages.service", UNIT), ("pages.socket", SOCKET_UNIT)):
-        (folder / name).write_text(re.sub(r"=/opt/pages/.venv/bin/\w+", f"={shutil.which('true')}", text))
+        (folder / name).write_text(re.sub(r"=/opt/pages/venv/bin/\w+", f"={shutil.which('true')}", text))
     return subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -908,7 +908,7 @@ def test_systemd_gives_uploads_the_time_that_gunicorn_gives_them() -> None:
 
 def test_systemd_reloads_only_after_a_look_at_the_settings() -> None:
     assert re.findall(r"^ExecReload=(.*)$", UNIT, re.MULTILINE) == [
-        "/opt/pages/.venv/bin/pages check",
+        "/opt/pages/venv/bin/pages check",
         "/bin/kill -HUP $MAINPID",
     ]
 
