@@ -7,6 +7,14 @@ The layers; a module imports from those below it or beside it, never from above 
 
     wsgi, cli
     app  commands
+    web.console.blueprints
+    web.console.settings  web.console.versions  web.console.tools
+    web.console.site
+    web.console.sites  web.console.sign_in  web.console.maintenance  web.console.reference
+    web.console.gate  web.console.looks
+    web.console.answers
+    web.console.language  web.console.texts
+    web.console.visit  web.console.assets
     web.insight
     web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.tls  web.verify  web.maintenance
     web.serving
@@ -25,7 +33,7 @@ The layers; a module imports from those below it or beside it, never from above 
     versions  quotas  resolve
     trees     staging   roots   registry   database  full_tar
     history   public    precompress   lookup   site_rules   due
-    work      space    throttle
+    work      space    throttle  sessions
     tally
     blocks
     archive   packing   files   paths   config   passwords   media_types   hashed_names   plain_pages   rules

@@ -25,6 +25,10 @@ from pages.web import (
     tls,
     verify,
 )
+from pages.web.console import gate as console_gate
+from pages.web.console import looks
+from pages.web.console.answers import error_page
+from pages.web.console.blueprints import BLUEPRINTS
 from pages.web.proxies import TrustedProxies
 from pages.work import Afterwards, in_background
 
@@ -56,12 +60,17 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
         log.error("%s What is there is served.", error)
 
     app.before_request(auth.guard)
+    app.before_request(console_gate.guard)
     app.after_request(journal.note_change)
     app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
-    errors.register(app)
+    app.after_request(console_gate.protect)
+    errors.register(app, error_page)
+    looks.register(app)
     for part in (sites, deploys, checkpoints, plans, insight, status, tls, verify, maintenance, serving):
         app.register_blueprint(part.blueprint)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
 
     wsgi_app: Any = serving.VisitorsFirst(app.wsgi_app, app.extensions["pages"])
     if config.trusted_proxies:

@@ -18,6 +18,7 @@ FOLDERS = (
     "locks",
     "ballast",
     "due",
+    "sessions",
 )
 
 # What stands in the folder of an unpacked version; no site can have the second for its id. The last is an empty file
@@ -45,6 +46,7 @@ class Paths:
         self.encodings = data_dir / "cache" / "encodings"
         self.failed_logins = data_dir / "failed-logins"
         self.due = data_dir / "due"
+        self.sessions = data_dir / "sessions"
         self.ballast = data_dir / "ballast"
 
     def record(self, username: str, site_id: str) -> Path:

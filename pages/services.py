@@ -25,6 +25,7 @@ from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
 from pages.resolve import Resolver
 from pages.retention import Pruner
+from pages.sessions import Sessions
 from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.space import Space
@@ -59,6 +60,7 @@ class Services:
     comparer: Comparer
     upkeep: Upkeep
     throttle: Throttle
+    sessions: Sessions
     quotas: Quotas
     space: Space
     verifier: Verifier
@@ -141,6 +143,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         comparer=Comparer(histories, settler, versions, Resolver(trees, rule_files, 0), rule_files),
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
+        sessions=Sessions(paths.sessions),
         quotas=quotas,
         space=space,
         verifier=Verifier(paths, workshop, registry, histories, trees, versions, backups, finish),

@@ -32,6 +32,8 @@ def _action() -> str:
 
 
 def _message(response: Response) -> str:
+    if "outcome" in g:  # A page says it in many words.
+        return str(g.outcome)
     try:
         body = msgspec.json.decode(response.get_data())
     except msgspec.MsgspecError:

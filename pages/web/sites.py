@@ -27,7 +27,7 @@ def own_site(username: str, site_id: str) -> model.Site:
     return services().registry.get(username, site_id)
 
 
-def _is_reserved(domain: str) -> bool:
+def is_reserved(domain: str) -> bool:
     """Not for tenants: a page on an admin host has the same origin as the Admin API; and the hosts of previews."""
     if user().is_admin:
         return False
@@ -55,7 +55,7 @@ def create_site() -> Response:
     default_username = DEFAULT_USERNAME if user().is_admin else user().name
     fields = new_site_fields(json_object(), default_username)
     require_own(fields["username"])
-    site = services().publisher.create(fields, now(), _is_reserved)
+    site = services().publisher.create(fields, now(), is_reserved)
     response = success(site, "站点创建成功", 201)
     response.headers["Location"] = f"/_api/sites/{site.username}/{site.id}"
     return response
@@ -70,7 +70,7 @@ def show_site(username: str, site_id: str) -> Response:
 def update_site(username: str, site_id: str) -> Response:
     changes = changed_site_fields(json_object())
     require_own(username)
-    site = services().publisher.update(username, site_id, changes, now(), _is_reserved)
+    site = services().publisher.update(username, site_id, changes, now(), is_reserved)
     return success(site, "站点更新成功")
 
 
