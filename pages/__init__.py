@@ -15,6 +15,7 @@ The layers; a module imports from those below it or beside it, never from above 
     web.console.answers
     web.console.language  web.console.texts
     web.console.visit  web.console.assets
+    web.console.marks
     web.insight
     web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.tls  web.verify  web.maintenance
     web.serving

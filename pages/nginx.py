@@ -45,6 +45,7 @@ CARRIED_BY_NAME = (
     "X-XSS-Protection",
 )
 PREVIEW_COOKIE = "pages_preview"
+_OURS = "(?-i:/_(?:api|admin)/)"  # Never answered from files.
 _ATTEMPTS = 8  # At a request that only reads, on connections that break.
 
 
@@ -67,7 +68,7 @@ def nginx_config(config: Config, listen: str, tls: Tls | None = None) -> str:
         "TLS": blocks(tls),
         "FILE_CACHE": "\n".join(_file_cache(config)),
         "TYPES": "\n".join(_types()),
-        "TEXT": rf"^(?!(?-i:/_(?:api|admin)/))(?-i:/\.well-known)?(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
+        "TEXT": rf"^(?!{_OURS})(?-i:/\.well-known)?(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
         "SMALL": _endings(lambda kind: kind.startswith(("image/", "font/")) and not media_types.is_compressible(kind)),
         "PREVIEW_COOKIE": PREVIEW_COOKIE,
         "HASHED_SECONDS": str(ONE_YEAR),

@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from pages.model import ONE_YEAR
 from pages.web.auth import CONSOLE
+from pages.web.console.marks import for_everybody
 
 blueprint = Blueprint("console_assets", __name__, url_prefix=f"{CONSOLE}/static")
 
@@ -47,6 +48,7 @@ def address_of(name: str) -> str:
 
 
 @blueprint.get("/<digest>/<path:name>", provide_automatic_options=False)
+@for_everybody
 def send(digest: str, name: str) -> Response:
     """A file, for whoever asks: there is nothing in it that is not in the package."""
     asset = _assets.get(name)

@@ -3,9 +3,6 @@
 The host, who it is, the rule against other pages' requests, the route, pages for the admin only, the form's own token.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
@@ -13,39 +10,16 @@ from pages.errors import CrossSiteRequest, Forbidden
 from pages.web.auth import CONSOLE, is_below, is_console
 from pages.web.console.answers import bounce, expired_form, to_sign_in
 from pages.web.console.language import choose
+from pages.web.console.marks import admins, bound_by_their_address, everybodys
 from pages.web.console.visit import is_own_form, recognise
 from pages.web.context import services
 from pages.web.origins import is_cross_site
 from pages.web.serving import answer
 
-View = TypeVar("View", bound=Callable[..., Response])
-
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-
-_for_everybody: set[object] = set()
-_for_admin: set[object] = set()
-_bound_by_address: set[object] = set()
-
-
-def for_everybody(view: View) -> View:
-    """Mark a page that asks for no session."""
-    _for_everybody.add(view)
-    return view
-
-
-def for_admin(view: View) -> View:
-    """Mark a page that tenants may not see."""
-    _for_admin.add(view)
-    return view
-
-
-def bound_by_address(view: View) -> View:
-    """Mark a form whose token stands in its address where no header has it: nothing of the body is read before."""
-    _bound_by_address.add(view)
-    return view
 
 
 def guard() -> Response | None:
@@ -61,11 +35,11 @@ def guard() -> Response | None:
         if request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate":
             return bounce()
         raise CrossSiteRequest()
-    if g.user is None and view not in _for_everybody:
+    if g.user is None and view not in everybodys:
         return to_sign_in()
     if isinstance(request.routing_exception, HTTPException):
         raise request.routing_exception
-    if view in _for_admin and not g.user.is_admin:
+    if view in admins and not g.user.is_admin:
         raise Forbidden()
     return None if request.method in ("GET", "HEAD") or _is_meant(view) else expired_form()
 
@@ -73,7 +47,7 @@ def guard() -> Response | None:
 def _is_meant(view: object) -> bool:
     if "X-CSRF-Token" in request.headers:
         return is_own_form(request.headers["X-CSRF-Token"])
-    if view in _bound_by_address:
+    if view in bound_by_their_address:
         return is_own_form(request.args.get("csrf", ""), request.path)
     return is_own_form(request.form.get("csrf", ""))
 

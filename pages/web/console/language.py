@@ -7,6 +7,7 @@ from werkzeug.exceptions import NotFound
 
 from pages.languages import Language
 from pages.web.auth import CONSOLE
+from pages.web.console.marks import for_everybody
 from pages.web.console.visit import cookie, safe_next, set_cookie
 from pages.web.language import asked_language
 
@@ -30,6 +31,7 @@ def language() -> Language:
 
 
 @blueprint.get("/<wanted>", provide_automatic_options=False)
+@for_everybody
 def switch(wanted: str) -> Response:
     """Remember a choice, and go back to where it was made."""
     if wanted not in LANGUAGES:

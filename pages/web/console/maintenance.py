@@ -12,8 +12,8 @@ from werkzeug.exceptions import NotFound
 from pages.model import timestamp
 from pages.web.auth import CONSOLE
 from pages.web.console.answers import go, show
-from pages.web.console.gate import for_admin
 from pages.web.console.language import language
+from pages.web.console.marks import for_admin
 from pages.web.console.texts import text
 from pages.web.context import config, services
 from pages.web.replies import success

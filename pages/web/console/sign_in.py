@@ -8,8 +8,8 @@ from pages.web import logins
 from pages.web.auth import CONSOLE
 from pages.web.console import visit
 from pages.web.console.answers import SIGN_IN, go, show
-from pages.web.console.gate import for_everybody
 from pages.web.console.language import language
+from pages.web.console.marks import for_everybody
 from pages.web.console.texts import text
 
 blueprint = Blueprint("console_sign_in", __name__, url_prefix=CONSOLE)

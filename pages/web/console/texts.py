@@ -105,7 +105,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "站点已锁定发布：上传的版本会保存，但不会上线。",
         "The site is locked: what you upload is stored and does not go live.",
     ),
-    "drop_hint": ("支持 zip、tar.gz 和 tgz。", "A zip, tar.gz or tgz."),
+    "drop_hint": ("支持 zip、tar.gz 和 tgz，最大 {most}。", "A zip, tar.gz or tgz of {most} at most."),
     "drop_hint_js": (
         "将文件夹或压缩包拖到这里，或在下面选择。",
         "Drop a folder or an archive here, or choose one below.",

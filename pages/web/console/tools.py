@@ -23,22 +23,18 @@ _LIMITS = ("count", "days", "bytes")
 
 @blueprint.get("/diff", provide_automatic_options=False)
 def diff(username: str, site_id: str) -> Response:
-    """Two versions side by side; by default the one that is live and the one before."""
+    """Two versions side by side; by default what is live and the newest, or where that is live, the one before."""
     site_of(username, site_id)
     site, history = history_of(username, site_id)
     ids = [checkpoint.id for checkpoint in history.checkpoints]
-    after = request.args.get("after") or history.current or (ids[0] if ids else "")
-    before = request.args.get("before") or _one_before(ids, after)
+    newest, next_newest = (*ids, "", "")[:2]
+    after = request.args.get("after") or newest
+    before = request.args.get("before") or (next_newest if history.current in (None, after) else history.current)
     found = services().comparer.compare(site, before, after) if before and after else None
     return show(
         "diff.html",
         site=site, history=history, page=page_of(site), before=before, after=after, found=found, most=_MOST,
     )  # fmt: skip
-
-
-def _one_before(ids: list[str], after: str) -> str:
-    older = ids[ids.index(after) + 1 :] if after in ids else []
-    return older[0] if older else after
 
 
 @blueprint.get("/explain", provide_automatic_options=False)

@@ -45,6 +45,12 @@ for (const form of all("form[data-ask]")) {
 }
 
 for (const link of all("a[data-question]")) {
+  link.setAttribute("role", "button"); // It goes nowhere any more.
+  link.addEventListener("keydown", event => {
+    if (event.key !== " ") return;
+    event.preventDefault();
+    link.click();
+  });
   link.addEventListener("click", async event => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
