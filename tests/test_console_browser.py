@@ -1,4 +1,4 @@
-"""The web console in a real browser, as a new user meets it: with the mouse, the keyboard, a phone, and without JavaScript."""
+"""The web console in a real browser, as a new user meets it: by mouse, by keyboard, on a phone, without JavaScript."""
 
 import io
 import re

@@ -12,7 +12,7 @@ from pages.languages import translated
 from pages.web.auth import CONSOLE
 from pages.web.console.language import language
 from pages.web.console.texts import text
-from pages.web.console.visit import HOME, cookie, drop_cookie, form_token, remember_form, set_cookie
+from pages.web.console.visit import HOME, asked_address, cookie, drop_cookie, form_token, remember_form, set_cookie
 from pages.web.replies import failure
 
 SIGN_IN = f"{CONSOLE}/sign-in"
@@ -75,7 +75,7 @@ def to_sign_in() -> Response:
     """Who is not signed in, or not any more, is asked to; a page that was wanted is shown after that."""
     if wants_json():
         return error_page(text("session_over", "zh"), 401)
-    wanted = request.full_path.removesuffix("?") if request.method in ("GET", "HEAD") else _way_back()
+    wanted = asked_address() if request.method in ("GET", "HEAD") else _way_back()
     return go(f"{SIGN_IN}?{urlencode({'next': wanted})}" if wanted != HOME else SIGN_IN)
 
 
@@ -86,7 +86,7 @@ def expired_form() -> Response:
 
 def bounce() -> Response:
     """For who follows another site's link: the browser keeps the cookie back, until a page of ours asks."""
-    return show("bounce.html", where=request.full_path.removesuffix("?"))
+    return show("bounce.html", where=asked_address())
 
 
 def _way_back() -> str:

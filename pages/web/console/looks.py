@@ -15,7 +15,7 @@ from pages.web.console.answers import SIGN_IN
 from pages.web.console.assets import address_of
 from pages.web.console.language import LANGUAGES, language
 from pages.web.console.texts import text
-from pages.web.console.visit import HOME, form_token
+from pages.web.console.visit import HOME, asked_address, form_token
 from pages.web.preview_links import page_on
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -42,7 +42,7 @@ def _known() -> dict[str, Any]:
         "asset": address_of,
         "csrf": form_token,
         "user": g.get("user"),
-        "here": request.full_path.removesuffix("?") if request.method == "GET" else HOME,
+        "here": asked_address() if request.method == "GET" else HOME,
         "section": request.path.removeprefix(f"{CONSOLE}/").partition("/")[0],
         "page_on": page_on,
         "home": HOME,

@@ -5,7 +5,7 @@ import hmac
 import re
 import secrets
 import time
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Response, g, request
 
@@ -15,6 +15,7 @@ from pages.web.logins import stored_password, user_named
 
 HOME = f"{CONSOLE}/sites"
 _MAX_NEXT = 1000
+_QUERY_SAFE = "/?:@!$&'()*+,;=-._~%"
 _FORM_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -77,6 +78,12 @@ def drop_cookie(response: Response, name: str) -> None:
 def cookie(name: str) -> str:
     """A cookie's value, "" without it."""
     return request.cookies.get(_cookie(name), "")
+
+
+def asked_address() -> str:
+    """The path and query that were asked for, as they may stand in an address."""
+    query = request.query_string.decode("latin-1")
+    return quote(request.path) + (f"?{quote(query, safe=_QUERY_SAFE)}" if query else "")
 
 
 def safe_next(untrusted_next: str) -> str:
