@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +120,30 @@ class Pages:
 
     def deploy(self, site_id: str, archive: Path) -> str:
         """Upload an archive and wait for the answer; the id of the new checkpoint."""
-        head = (
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{archive.name}"\r\n\r\n'
-        ).encode()
-        tail = f"\r\n--{_BOUNDARY}--\r\n".encode()
-        length = len(head) + archive.stat().st_size + len(tail)
-        headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}", "Content-Length": str(length)}
-        data = self._send("POST", f"/_api/sites/default/{site_id}/deploy", _parts(head, archive, tail), headers)
+        return self._deploy(site_id, {"file": archive})
+
+    def deploy_difference(self, site_id: str, manifest: Path, archive: Path) -> str:
+        """The same with an archive of what is new, and a manifest of all."""
+        return self._deploy(site_id, {"manifest": manifest, "file": archive})
+
+    def missing(self, site_id: str, digests: Path) -> list[str]:
+        """Which of the digests in a file, as the API wants them, the server lacks."""
+        path, headers = f"/_api/sites/default/{site_id}/deploy/missing", {"Content-Type": "application/json"}
+        return list(self._send("POST", path, digests.read_bytes(), headers)["missing"])
+
+    def _deploy(self, site_id: str, files: dict[str, Path]) -> str:
+        heads = [
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{file.name}"\r\n\r\n'.encode()
+            for name, file in files.items()
+        ]
+        tail = f"--{_BOUNDARY}--\r\n".encode()
+        length = sum(len(head) + file.stat().st_size + 2 for head, file in zip(heads, files.values(), strict=True))
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+            "Content-Length": str(length + len(tail)),
+        }
+        body = _parts(zip(heads, files.values(), strict=True), tail)
+        data = self._send("POST", f"/_api/sites/default/{site_id}/deploy", body, headers)
         return str(data["checkpoint"]["id"])
 
     def checkout(self, site_id: str, checkpoint_id: str) -> None:
@@ -143,9 +160,11 @@ class Pages:
         return reply.get("data")
 
 
-def _parts(head: bytes, archive: Path, tail: bytes) -> Iterator[bytes]:
-    yield head
-    with open(archive, "rb") as file:
-        while part := file.read(1 << 20):
-            yield part
+def _parts(files: Iterable[tuple[bytes, Path]], tail: bytes) -> Iterator[bytes]:
+    for head, path in files:
+        yield head
+        with open(path, "rb") as file:
+            while part := file.read(1 << 20):
+                yield part
+        yield b"\r\n"
     yield tail

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import delta
 import deploys
 import growth
 import many
@@ -32,6 +33,7 @@ PARTS: dict[str, Callable[[Bench], list[Table]]] = {
     "x-accel": serving.measure_x_accel,
     "rules": rules.measure,
     "deploys": deploys.measure,
+    "delta": delta.measure,
     "rollback": rollback.measure,
     "growth": growth.measure,
     "memory": memory.measure,

@@ -8,7 +8,7 @@ The layers; a module imports from those below it or beside it, never from above 
     wsgi, cli
     app  commands
     web.console.blueprints
-    web.console.settings  web.console.versions  web.console.tools
+    web.console.settings  web.console.tokens  web.console.versions  web.console.tools
     web.console.site
     web.console.sites  web.console.sign_in  web.console.maintenance  web.console.reference
     web.console.gate  web.console.looks
@@ -17,7 +17,7 @@ The layers; a module imports from those below it or beside it, never from above 
     web.console.visit  web.console.assets
     web.console.marks
     web.insight
-    web.sites  web.deploys  web.checkpoints  web.plans  web.status  web.tls  web.verify  web.maintenance
+    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.tls  web.verify  web.maintenance
     web.serving
     web.errors  web.preview_links
     web.respond
@@ -30,9 +30,9 @@ The layers; a module imports from those below it or beside it, never from above 
     recovery  upkeep  verify  plans  retention  clock
     publish   backups   full_backup  full_restore
     previews  compare
-    settling
-    versions  quotas  resolve
-    trees     staging   roots   registry   database  full_tar
+    settling  uploads
+    versions  quotas  resolve  stock  wanted
+    trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
     work      space    throttle  sessions
     tally

@@ -23,6 +23,7 @@ from pages.web import (
     sites,
     status,
     tls,
+    tokens,
     verify,
 )
 from pages.web.console import gate as console_gate
@@ -67,7 +68,7 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
     app.after_request(console_gate.protect)
     errors.register(app, error_page)
     looks.register(app)
-    for part in (sites, deploys, checkpoints, plans, insight, status, tls, verify, maintenance, serving):
+    for part in (sites, deploys, checkpoints, plans, insight, tokens, status, tls, verify, maintenance, serving):
         app.register_blueprint(part.blueprint)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

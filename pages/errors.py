@@ -5,10 +5,11 @@ The messages are part of the contract (section 3), so each is spelled once, here
 
 
 class PagesError(Exception):
-    """A refusal with a reason the caller can act on; ``str()`` is the sentence shown."""
+    """A refusal with a reason the caller can act on; ``str()`` is the sentence shown, ``data`` more for a program."""
 
     status = 500
     message = "服务器内部错误"
+    data: dict[str, list[str]] | None = None
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)
@@ -74,6 +75,21 @@ class TooSlow(PagesError):
 class CrossSiteRequest(PagesError):
     status = 403
     message = "拒绝跨站请求"
+
+
+# --- Tokens ---------------------------------------------------------------------------------
+
+
+class TokenNotFound(PagesError):
+    status = 404
+    message = "令牌不存在"
+
+
+class TooManyTokens(PagesError):
+    status = 409
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"令牌数量已达上限 {limit}，请先撤销不用的令牌")
 
 
 # --- Sites ----------------------------------------------------------------------------------
@@ -237,6 +253,18 @@ class CheckpointBroken(Broken):
     """A checkpoint whose archive is missing or damaged: nothing is switched."""
 
     message = "检查点归档损坏或缺失，站点未改变"
+
+
+class FilesMissing(PagesError):
+    """Files that a manifest names by digests that are neither in the upload nor on the server: ``data.missing``."""
+
+    status = 409
+    message = "服务器缺少部分文件，请补充上传"
+
+    def __init__(self, digests: list[str]) -> None:
+        super().__init__()
+        self.digests = digests
+        self.data = {"missing": digests}
 
 
 class EmptySite(PagesError):

@@ -11,6 +11,7 @@ from pages.errors import BadRequest, InvalidField
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_DESCRIPTION = 1000
+MAX_DEPLOY_DESCRIPTION = 500
 ONE_YEAR = 31_536_000  # In seconds.
 NOT_FOUND = "404.html"
 # Sums of times outside are no times any more. A machine without a battery starts in 1970, west of Greenwich in 1969.
@@ -176,6 +177,13 @@ def checkpoint_description(body: Mapping[str, Any]) -> str | None:
     return text
 
 
+def deploy_description(text: str) -> str:
+    """The optional description of a deploy."""
+    if not 1 <= len(text) <= MAX_DEPLOY_DESCRIPTION:
+        raise InvalidField("description", f"必须是 1 到 {MAX_DEPLOY_DESCRIPTION} 个字符")
+    return text
+
+
 def page_number(name: str, text: str) -> int:
     """A ``limit`` or ``offset`` of a list."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
@@ -196,6 +204,15 @@ def refuse_unknown(body: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in body:
         if name not in known:
             raise BadRequest(f"未知字段 {name[:100]}")
+
+
+def named_once(pairs: list[tuple[str, Any]]) -> None:
+    """For ``json.loads``: ``ValueError`` where an object has a name twice.
+
+    Of two values for one name, who looked at the request before us may have seen the other.
+    """
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name is there twice")
 
 
 def string(name: str, value: Any) -> str:

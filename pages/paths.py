@@ -19,7 +19,10 @@ FOLDERS = (
     "ballast",
     "due",
     "sessions",
+    "tokens",
 )
+# Of these, what nobody but Pages may look into.
+PRIVATE_FOLDERS = ("sessions", "tokens")
 
 # What stands in the folder of an unpacked version; no site can have the second for its id. The last is an empty file
 # that tells, by its time, when the version was live for the last time.
@@ -47,6 +50,7 @@ class Paths:
         self.failed_logins = data_dir / "failed-logins"
         self.due = data_dir / "due"
         self.sessions = data_dir / "sessions"
+        self.tokens = data_dir / "tokens"
         self.ballast = data_dir / "ballast"
 
     def record(self, username: str, site_id: str) -> Path:
@@ -115,6 +119,9 @@ class Paths:
     def lost(self, username: str, site_id: str, unique: str) -> Path:
         """Where checkpoints go that belong to no site any more, instead of being deleted."""
         return self.data / "lost" / username / f"{site_id}.{unique}"
+
+    def token(self, token_id: str) -> Path:
+        return self.tokens / f"{token_id}.json"
 
     def site_lock(self, username: str, site_id: str) -> Path:
         return self.data / "locks" / "sites" / username / site_id

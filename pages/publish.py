@@ -6,20 +6,16 @@ site and a work folder that start-up clears; after it, ``Settler`` completes the
 """
 
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pages import files, history
-from pages.archive import Entry, Limits, Plainness, archive_kind, read_archive
 from pages.due import Due
 from pages.errors import (
-    BadArchive,
     CheckpointAwaited,
     CheckpointInUse,
     CheckpointNotFound,
@@ -35,23 +31,19 @@ from pages.errors import (
 )
 from pages.history import Histories
 from pages.model import Checkpoint, Confirmation, History, Site, timestamp
-from pages.packing import TarGz
 from pages.paths import Paths
-from pages.quotas import Quotas, within
+from pages.quotas import Quotas
 from pages.registry import IsReserved, Registry, reserve_none
 from pages.roots import entries_of, mtimes_below
 from pages.settling import CREATE, DELETE, Settler
 from pages.site_fields import fitting
-from pages.site_rules import rule_warnings
 from pages.space import Space
-from pages.staging import Staging, below, keep
 from pages.trees import Trees
+from pages.uploads import New, Sent, Uploads
 from pages.versions import Versions
 from pages.work import Work, Workshop
 
 log = logging.getLogger(__name__)
-
-_UPLOAD_BUFFER_BYTES = 256 * 1024  # A zip of small files is read in thousands of small pieces.
 
 
 @dataclass(frozen=True)
@@ -88,22 +80,6 @@ class Trial:
     warnings: list[str]
 
 
-@dataclass(frozen=True)
-class _New:
-    """A version that is staged: its tree and archive, and what its checkpoint will tell of it ("": its own name)."""
-
-    staging: Staging
-    archive: Path
-    file_name: str
-    source: str
-    description: str
-
-    @property
-    def size(self) -> int:
-        """What it takes on the disk, in bytes, but for folders and twins."""
-        return self.archive.stat().st_size + sum(size for size, _, _ in self.staging.files.values())
-
-
 class Publisher:
     """The changes of all sites of one data folder."""
 
@@ -116,7 +92,7 @@ class Publisher:
         trees: Trees,
         versions: Versions,
         settler: Settler,
-        limits: Limits,
+        uploads: Uploads,
         quotas: Quotas,
         space: Space,
         due: Due,
@@ -128,7 +104,7 @@ class Publisher:
         self._trees = trees
         self._versions = versions
         self._settler = settler
-        self._limits = limits
+        self._uploads = uploads
         self._quotas = quotas
         self._space = space
         self._due = due
@@ -186,19 +162,16 @@ class Publisher:
 
     # --- Versions ---------------------------------------------------------------------------
 
-    def deploy(
-        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, terms: Terms = _PLAIN
-    ) -> Published:
-        """Publish an uploaded archive (``root`` names one folder of it, or is empty).
+    def deploy(self, site: Site, sent: Sent, now: datetime, terms: Terms = _PLAIN) -> Published:
+        """Publish what was sent.
 
-        The upload's bytes must not change afterwards: where they are a plain tar.gz, the checkpoint keeps them.
+        The archive's bytes must not change afterwards: where they are a plain tar.gz, the checkpoint keeps them.
         The old site goes on being served until the switch, and for good when this raises:
-        ``BadArchive``, ``TooLarge``, ``UnsupportedFormat``, ``SiteNotFound``, ``SiteBusy``, ``SiteMovedOn``,
-        ``KeyReused``.
+        what ``Uploads.staged`` does, ``SiteNotFound``, ``SiteBusy``, ``SiteMovedOn``, ``KeyReused``.
         """
         is_again = self.has_uploaded(site.username, site.id, terms.key)
         with (
-            self._staged(site, upload, file_name, root, now, is_again=is_again) as (new, warnings),
+            self._uploads.staged(site, sent, now, is_again=is_again) as (new, warnings),
             self._settler.locked_site(site) as work,
         ):
             before = self._histories.read(site)
@@ -220,11 +193,9 @@ class Publisher:
         known = self._known(username, site_id) if key else None
         return known is not None and history.uploaded(known[1], key) is not None
 
-    def rehearse(
-        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, only_if: history.OnlyIf = None
-    ) -> Trial:
-        """Judge an uploaded archive as ``deploy`` would, and store nothing; the same errors."""
-        with self._staged(site, upload, file_name, root, now) as (new, warnings):
+    def rehearse(self, site: Site, sent: Sent, now: datetime, only_if: history.OnlyIf = None) -> Trial:
+        """Judge what was sent as ``deploy`` would, and store nothing; the same errors."""
+        with self._uploads.staged(site, sent, now) as (new, warnings):
             before = self._histories.read(site)
             history.require_current(before, only_if)
             self._quotas.check_checkpoints(site.username, before)
@@ -240,29 +211,7 @@ class Publisher:
                 warnings=warnings,
             )
 
-    @contextmanager
-    def _staged(
-        self, site: Site, upload: Path, file_name: str, root: str, now: datetime, *, is_again: bool = False
-    ) -> Iterator[tuple[_New, list[str]]]:
-        """An uploaded archive as a version in the making, and warnings; where it ``is_again``, no quota counts it."""
-        kind = archive_kind(file_name)
-        plainness = Plainness()
-        with (
-            self._workshop.work() as work,
-            open(upload, "rb", buffering=_UPLOAD_BUFFER_BYTES) as file,
-            closing(read_archive(file, kind, self._limits, plainness)) as found,
-        ):
-            entries = within(found, self._space.watch()) if is_again else self._watched(site, found)
-            if kind == "tar.gz" and not root:
-                staging, archive = self._stage_or_keep(work, entries, now, upload, plainness)
-            else:
-                staging, archive = self._stage(work, below(entries, root) if root else entries, now)
-            if not staging.files:
-                raise BadArchive("压缩包中没有文件", kind)
-            warnings = _index_warnings(site.index, staging.files) + rule_warnings(str(staging.tree))
-            yield _New(staging, archive, file_name, "deploy", f"部署: {file_name}"), warnings
-
-    def _holds(self, site: Site, checkpoint: Checkpoint, new: _New) -> bool:
+    def _holds(self, site: Site, checkpoint: Checkpoint, new: New) -> bool:
         """Has a checkpoint the very content of a version in the making?"""
         manifest = self._histories.manifest(site, checkpoint.id)
         digest = new.staging.digest()
@@ -277,10 +226,11 @@ class Publisher:
         with self._settler.locked_site(site) as work:
             root = self._trees.live(site)
             warnings: list[str] = []
-            staging, archive = self._stage(work, self._watched(site, entries_of(root, warnings)) if root else (), now)
+            found = self._uploads.watched(site, entries_of(root, warnings)) if root else ()
+            staging, archive = self._uploads.stage(work, found, now)
             if not staging.files:
                 raise EmptySite()
-            new = _New(staging, archive, "", "manual", description or "手动创建")
+            new = New(staging, archive, "", "manual", description or "手动创建")
             checkpoint = self._commit(work, site, self._histories.read(site), new, now, _PLAIN)
         return Published(checkpoint, warnings)
 
@@ -382,50 +332,25 @@ class Publisher:
 
     # --- Steps ------------------------------------------------------------------------------
 
-    def _watched(self, site: Site, entries: Iterable[Entry]) -> Iterable[Entry]:
-        """The same entries, while there is room for them: on the disk and in the tenant's quota."""
-        return within(entries, self._space.watch(), self._quotas.watch(site))
-
-    def _stage(self, work: Work, entries: Iterable[Entry], now: datetime) -> tuple[Staging, Path]:
-        """Make a tree and an archive of the entries in one pass."""
-        archive = work.path / "archive"
-        staging = Staging(work.path / "tree")
-        with open(archive, "xb") as file, TarGz(file, int(now.timestamp())) as tar:
-            staging.add(entries, tar)
-        return staging, archive
-
-    def _stage_or_keep(
-        self, work: Work, entries: Iterable[Entry], now: datetime, upload: Path, plainness: Plainness
-    ) -> tuple[Staging, Path]:
-        """Make a tree of an uploaded tar.gz; the archive is the upload itself where that is plain."""
-        archive = work.path / "archive"
-        staging = Staging(work.path / "tree")
-        staging.add(entries, None)
-        if plainness.holds:
-            keep(upload, archive)
-        else:
-            with open(archive, "xb") as file, TarGz(file, int(now.timestamp())) as tar:
-                staging.pack(tar)
-        return staging, archive
-
-    def _commit(self, work: Work, site: Site, before: History, new: _New, now: datetime, terms: Terms) -> Checkpoint:
+    def _commit(self, work: Work, site: Site, before: History, new: New, now: datetime, terms: Terms) -> Checkpoint:
         """Make a staged version the site's newest checkpoint, and live unless the terms say otherwise."""
         with self._quotas.room_for(site, before, new.size):
             return self._put_in_place(work, site, before, new, now, terms)
 
     def _put_in_place(
-        self, work: Work, site: Site, before: History, new: _New, now: datetime, terms: Terms
+        self, work: Work, site: Site, before: History, new: New, now: datetime, terms: Terms
     ) -> Checkpoint:
         time = history.next_time(before, self._after_root(site, before, now), site.updated_at)
         manifest = new.staging.stamp(self._histories.manifest(site, before.current), int(time.timestamp()))
         checkpoint_id = history.new_checkpoint_id(time, manifest.digest)
+        file_name = new.file_name or f"{checkpoint_id}.tar.gz"
         checkpoint = Checkpoint(
             id=checkpoint_id,
             created_at=timestamp(time, "seconds"),
             file_size=new.archive.stat().st_size,
-            file_name=new.file_name or f"{checkpoint_id}.tar.gz",
+            file_name=file_name,
             source=new.source,
-            description=new.description,
+            description=new.description or f"部署: {file_name}",
         )
         twins = self._versions.twins(work, site, new.staging.tree, manifest)
         work.intend(checkpoint_id)
@@ -489,14 +414,3 @@ def _unless_gone(delete: Callable[[], None]) -> Callable[[], None]:
             delete()
 
     return attempt
-
-
-def _index_warnings(index: str, paths: dict[str, Any]) -> list[str]:
-    """Says so when the index is not at the root, and which folder has it (contract 3)."""
-    if index in paths:
-        return []
-    elsewhere = [path for path in paths if path.endswith("/" + index)]
-    if not elsewhere:
-        return [f"没有找到首页 {index}，访问站点根路径会得到 404"]
-    folder = os.path.dirname(min(elsewhere, key=lambda path: (path.count("/"), path)))
-    return [f"首页 {index} 不在根目录，而在文件夹 {folder} 中；部署时加上表单字段 root={folder} 可将其作为站点根目录"]

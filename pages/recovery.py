@@ -7,7 +7,7 @@ from importlib.resources import files as package_files
 
 from pages import files
 from pages.errors import ConfigError, SiteExists
-from pages.paths import FOLDERS, Paths
+from pages.paths import FOLDERS, PRIVATE_FOLDERS, Paths
 from pages.publish import Publisher
 from pages.settling import Settler
 from pages.work import Workshop
@@ -28,7 +28,7 @@ def recover(paths: Paths, workshop: Workshop, settler: Settler, publisher: Publi
         is_new = paths.first_start.exists() or not (paths.registry.exists() or any(paths.histories.glob("*/*")))
         for folder in FOLDERS:
             if folder != "registry":
-                files.make_folders(paths.data / folder)
+                files.make_folders(paths.data / folder, 0o700 if folder in PRIVATE_FOLDERS else 0o777)
         _check_one_file_system(paths)
         workshop.clear_abandoned(settler.finish_abandoned)
         if is_new:

@@ -30,8 +30,10 @@ from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.space import Space
 from pages.throttle import Throttle
+from pages.tokens import Tokens
 from pages.trees import Trees
 from pages.upkeep import Upkeep
+from pages.uploads import Uploads
 from pages.verify import Verifier
 from pages.versions import Versions
 from pages.work import Afterwards, Workshop, run_now
@@ -53,6 +55,7 @@ class Services:
     rule_files: RuleFiles
     resolver: Resolver
     settler: Settler
+    uploads: Uploads
     publisher: Publisher
     plans: Plans
     previews: Previews
@@ -61,6 +64,7 @@ class Services:
     upkeep: Upkeep
     throttle: Throttle
     sessions: Sessions
+    tokens: Tokens
     quotas: Quotas
     space: Space
     verifier: Verifier
@@ -122,7 +126,8 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     defaults = {kind: getattr(config, kind) for kind in KINDS}
     quotas = Quotas(paths, registry, histories, defaults, config.user_quotas, config.lock_timeout)
     settler = Settler(paths, workshop, registry, histories, trees, versions)
-    publisher = Publisher(paths, workshop, registry, histories, trees, versions, settler, limits, quotas, space, due)
+    uploads = Uploads(workshop, histories, trees, limits, quotas, space)
+    publisher = Publisher(paths, workshop, registry, histories, trees, versions, settler, uploads, quotas, space, due)
     backups = Backups(config, paths, registry)
     finish = partial(finish_abandoned, paths, workshop, settler)
     return Services(
@@ -136,6 +141,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         rule_files=rule_files,
         resolver=resolver,
         settler=settler,
+        uploads=uploads,
         publisher=publisher,
         plans=Plans(registry, histories, settler, publisher, due, space),
         previews=Previews(registry, histories, settler, trees, versions, space, config.preview_domain),
@@ -144,6 +150,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
         sessions=Sessions(paths.sessions),
+        tokens=Tokens(paths, workshop),
         quotas=quotas,
         space=space,
         verifier=Verifier(paths, workshop, registry, histories, trees, versions, backups, finish),

@@ -34,19 +34,29 @@ class Staging:
         self.folders: list[str] = []
         self.files: dict[str, tuple[int, str, int]] = {}
         self._made = {""}
+        self._there = {""}
         self._batch: Batch = []
         self._batch_bytes = 0
         tree.mkdir()
 
     def add(self, entries: Iterable[Entry], tar: TarGz | None) -> None:
-        """Create every entry, in the tree and in ``tar``. Paths are judged already and come once each."""
+        """Create every entry, in the tree and in ``tar``. Paths are judged already and come once each.
+
+        A file that is there from an earlier call, made without a ``tar``, only goes into this one.
+        """
+        there = set(self.files)
+        self._there |= self._made
+        self._made, self.folders = {""}, []
         with Line("writing") as line:
             for entry in entries:
                 if entry.is_folder:
                     self._make_folder(entry.path, tar)
                 else:
                     self._make_folder(entry.path.rpartition("/")[0], tar)
-                    self._add_file(entry, tar, line)
+                    if entry.path in there:
+                        self._pack_file(entry.path, tar)
+                    else:
+                        self._add_file(entry, tar, line)
             self._hand_over(line)
             line.finish()
 
@@ -54,8 +64,14 @@ class Staging:
         """Put what the tree holds into ``tar``, where ``add`` had none to put it in."""
         for folder in self.folders:
             tar.add_folder(folder)
-        for path, (size, _, _) in self.files.items():
-            tar.add_file(path, size, _read(f"{self.tree}/{path}"))
+        for path in self.files:
+            self._pack_file(path, tar)
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The content of a file that is there."""
+        with open(f"{self.tree}/{path}", "rb", buffering=0) as file:
+            while chunk := file.read(256 * 1024):
+                yield chunk
 
     def digest(self) -> str:
         """The SHA-256 of the content, in hex."""
@@ -87,11 +103,16 @@ class Staging:
             missing.append(path)
             path = path.rpartition("/")[0]
         for folder in reversed(missing):
-            os.mkdir(f"{self.tree}/{folder}", 0o755)
+            if folder not in self._there:
+                os.mkdir(f"{self.tree}/{folder}", 0o755)
             self._made.add(folder)
             self.folders.append(folder)
             if tar:
                 tar.add_folder(folder)
+
+    def _pack_file(self, path: str, tar: TarGz | None) -> None:
+        if tar:
+            tar.add_file(path, self.files[path][0], self.read(path))
 
     def _add_file(self, entry: Entry, tar: TarGz | None, line: Line) -> None:
         """Take in a file: a small one is written by another thread, together with others."""
@@ -104,7 +125,7 @@ class Staging:
                 size = self._write_file(entry.path, chain(chunks, entry.chunks), entry.mtime)
                 if tar:
                     # A tar wants the size first: read back from the page cache.
-                    tar.add_file(entry.path, size, _read(f"{self.tree}/{entry.path}"))
+                    tar.add_file(entry.path, size, self.read(entry.path))
                 return
         self._batch.append((entry.path, chunks, entry.mtime))
         self._batch_bytes += size
@@ -159,12 +180,6 @@ def keep(upload: Path, archive: Path) -> None:
         os.link(upload, archive)
     except OSError:  # Another disk, or one without links.
         shutil.copyfile(upload, archive)
-
-
-def _read(path: str) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as file:
-        while chunk := file.read(256 * 1024):
-            yield chunk
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 from helpers import Server
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# A checkpoint's id, and what follows it in a preview's link: until when, and the signature.
-_CHECKPOINT = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}(?:\.\d{10}\.[0-9a-f]{32})?")
+# A checkpoint's id, and what follows it in a preview's link: until when, and the signature. A token, and its id.
+_MADE = re.compile(
+    r"\d{8}-\d{6}-[0-9a-f]{8}(?:\.\d{10}\.[0-9a-f]{32})?|pages_[0-9a-f]{16}_[0-9a-f]{64}|\b[0-9a-f]{16}\b"
+)
 _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d([.-]\d+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r'"(file_size|size_on_disk|bytes)":\d+'), r'"\1":N'),
@@ -35,20 +37,20 @@ class Session:
         self._ids: dict[str, str] = {}
 
     def current(self, command: str) -> str:
-        """The command with the checkpoint ids of this run in place of those in the document."""
-        unknown = [found for found in _CHECKPOINT.findall(command) if found not in self._ids]
+        """The command with the ids and tokens of this run in place of those in the document."""
+        unknown = [found for found in _MADE.findall(command) if found not in self._ids]
         assert not unknown, f"no command before printed {unknown}: {command}"
-        return _CHECKPOINT.sub(lambda match: self._ids[match[0]], command)
+        return _MADE.sub(lambda match: self._ids[match[0]], command)
 
     def run(self, command: str, expected: str) -> str:
-        """The command's output; ``expected`` is the document's, to know its checkpoint ids by."""
+        """The command's output; ``expected`` is the document's, to know its ids by."""
         command = self.current(command).replace(f":{PORT}", f":{self._server.port}")
         done = subprocess.run(
             ["bash", "-c", command], cwd=self._folder, capture_output=True, text=True, check=False, timeout=60
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         output = done.stdout.replace(f":{self._server.port}", f":{PORT}")
-        self._ids.update(zip(_CHECKPOINT.findall(expected), _CHECKPOINT.findall(output), strict=False))
+        self._ids.update(zip(_MADE.findall(expected), _MADE.findall(output), strict=False))
         return output
 
 
@@ -65,7 +67,7 @@ def commands(document: str) -> Iterator[tuple[str, str]]:
 
 def steady(output: str) -> str:
     """An output with all that differs from run to run made equal."""
-    output = _CHECKPOINT.sub("CHECKPOINT", output)
+    output = _MADE.sub("MADE", output)
     for pattern, replacement in _VOLATILE:
         output = pattern.sub(replacement, output)
     return output.strip()

@@ -344,7 +344,15 @@ def furnished(house: House, browser: Browser) -> list[str]:
         version = visit.page.locator(".history li:last-child a").first.get_attribute("href")
     site = f"/sites/default/{LONG}"
     own = [f"{site}{rest}" for rest in ("", "/settings", "/diff", "/explain?url=/none", "/prune?count=1", "/delete")]
-    others = ["/sites", "/sites?q=nothing+there", "/new-site", "/maintenance", "/maintenance/restart", "/reference"]
+    others = [
+        "/sites",
+        "/sites?q=nothing+there",
+        "/new-site",
+        "/tokens",
+        "/maintenance",
+        "/maintenance/restart",
+        "/reference",
+    ]
     return [*own, str(version).removeprefix("/_admin"), *others, "/nothing"]
 
 

@@ -20,6 +20,7 @@ from pages.errors import BadArchive, TooLarge
 from pages.model import Site, now
 from pages.services import Services, build_services
 from pages.staging import Staging
+from pages.uploads import Sent
 
 LIMITS = Limits(max_files=100_000, max_unpacked_bytes=256 * 1024 * 1024)
 
@@ -45,7 +46,7 @@ def stored(services: Services, site: Site, tmp_path: Path) -> Callable[..., byte
         upload = tmp_path / "upload"
         upload.unlink(missing_ok=True)
         upload.write_bytes(data)
-        made = services.publisher.deploy(site, upload, "site.tar.gz", root, now()).checkpoint
+        made = services.publisher.deploy(site, Sent(upload, "site.tar.gz", root), now()).checkpoint
         return services.histories.archive(site, made.id).read_bytes()
 
     return deploy

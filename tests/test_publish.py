@@ -35,6 +35,7 @@ from pages.model import Checkpoint, Site, now
 from pages.paths import Paths
 from pages.publish import Published, Publisher
 from pages.services import Services, build_services
+from pages.uploads import Sent
 
 V1: dict[str, bytes | str] = {"index.html": b"one", "same.txt": b"same", "a/b.txt": b"1"}
 V2: dict[str, bytes | str] = {"index.html": b"two", "same.txt": b"same"}
@@ -69,7 +70,7 @@ class House:
         return self.publish(content, site).checkpoint
 
     def publish(self, content: dict[str, bytes | str], site: Site | None = None) -> Published:
-        return self.publisher.deploy(site or self.site, self.upload(content), "site.zip", "", now())
+        return self.publisher.deploy(site or self.site, Sent(self.upload(content), "site.zip"), now())
 
     def checkout(self, checkpoint: Checkpoint) -> None:
         self.publisher.checkout(self.site, checkpoint.id, now())
@@ -284,7 +285,7 @@ def test_damaged_metadata_stops_every_change_and_the_site_goes_on(house: House, 
     before = everything_below(house.paths.data)
     upload = house.upload(V3)
     for change in (
-        lambda: house.publisher.deploy(house.site, upload, "site.zip", "", now()),
+        lambda: house.publisher.deploy(house.site, Sent(upload, "site.zip"), now()),
         lambda: house.checkout(first),
         house.snapshot,
         lambda: house.publisher.delete_checkpoint(house.site, first.id, now()),
@@ -488,7 +489,7 @@ def when_staged(house: House, monkeypatch: pytest.MonkeyPatch) -> Callable[[Call
     """Do something after a deploy has unpacked, before it takes the site's lock."""
 
     def arrange(action: Callable[[], None]) -> None:
-        stage = house.publisher._stage
+        stage = house.services.uploads.stage
         pending = [action]
 
         def staged(*arguments: Any) -> Any:
@@ -497,7 +498,7 @@ def when_staged(house: House, monkeypatch: pytest.MonkeyPatch) -> Callable[[Call
                 pending.pop()()
             return result
 
-        monkeypatch.setattr(house.publisher, "_stage", staged)
+        monkeypatch.setattr(house.services.uploads, "stage", staged)
 
     return arrange
 
@@ -672,13 +673,13 @@ def _ignore(error: type[Exception], action: Callable[[], object]) -> None:
 
 def test_unpacking_needs_no_lock(make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch) -> None:
     house = make_house(lock_timeout=0.2)
-    stage = house.publisher._stage
+    stage = house.services.uploads.stage
 
     def staged(*arguments: Any) -> Any:
         with files.lock(house.paths.site_lock("default", "blog"), 0.0), files.lock(house.paths.registry_lock, 0.0):
             return stage(*arguments)
 
-    monkeypatch.setattr(house.publisher, "_stage", staged)
+    monkeypatch.setattr(house.services.uploads, "stage", staged)
     house.deploy(V1)
     assert house.served == V1
 
@@ -849,7 +850,7 @@ def test_no_two_versions_of_a_file_share_a_second(house: House) -> None:
     seconds = set()
     for number in range(6):
         upload = house.upload({"index.html": str(number)})
-        house.publisher.deploy(house.site, upload, "site.zip", "", moment - timedelta(seconds=number))
+        house.publisher.deploy(house.site, Sent(upload, "site.zip"), moment - timedelta(seconds=number))
         seconds.add(int((house.root / "index.html").stat().st_mtime))
     assert len(seconds) == 6
 

@@ -16,7 +16,7 @@ from pages.archive.tar import read_tar_gz
 from pages.archive.zip import read_zip
 from pages.errors import BadArchive, TooLarge, UnsupportedFormat
 
-__all__ = ["Entry", "Limits", "Plainness", "archive_kind", "read_archive", "read_stored_archive"]
+__all__ = ["Entry", "Limits", "Plainness", "archive_kind", "read_archive", "read_stored_archive", "without_conflicts"]
 
 _MAGIC = {"zip": (b"PK\x03\x04", b"PK\x05\x06"), "tar.gz": (b"\x1f\x8b\x08",)}
 _READERS: dict[str, Callable[[BinaryIO, Limits, Plainness], Iterator[Entry]]] = {
@@ -51,7 +51,7 @@ def read_archive(
         file.seek(0)
         if not file.read(4).startswith(_MAGIC[kind]):
             raise BadArchive(f"内容不是 {kind} 格式")
-        entries = _without_conflicts(_READERS[kind](file, limits, plainness), limits)
+        entries = without_conflicts(_READERS[kind](file, limits, plainness), limits)
         yield from _within_limits(entries, limits, kind, plainness)
 
 
@@ -61,7 +61,7 @@ def read_stored_archive(file: BinaryIO) -> Generator[Entry, None, None]:
     Still checked for damage, and still unable to reach out of the folder it is unpacked below.
     """
     unlimited = Limits(max_files=1 << 60, max_unpacked_bytes=1 << 62)
-    yield from _without_conflicts(read_tar_gz(file, unlimited, Plainness(), contained_path), unlimited)
+    yield from without_conflicts(read_tar_gz(file, unlimited, Plainness(), contained_path), unlimited)
 
 
 @contextmanager
@@ -73,8 +73,8 @@ def _naming(kind: str) -> Iterator[None]:
         raise BadArchive(error.reason, kind) from error
 
 
-def _without_conflicts(entries: Iterator[Entry], limits: Limits) -> Iterator[Entry]:
-    """Refuse a name that comes twice, and a file where another entry needs a folder."""
+def without_conflicts(entries: Iterator[Entry], limits: Limits) -> Iterator[Entry]:
+    """The same entries; a name that comes twice is refused, and so is a file where another entry needs a folder."""
     kinds: dict[str, str] = {}
     for entry in entries:
         if entry.path:
@@ -111,8 +111,7 @@ def _within_limits(entries: Iterator[Entry], limits: Limits, kind: str, plainnes
         with _naming(kind):
             for chunk in chunks:
                 total += len(chunk)
-                if total > limits.max_unpacked_bytes:
-                    raise TooLarge(f"解压后超过上限 max_unpacked_bytes = {limits.max_unpacked_bytes} 字节")
+                limits.check_bytes(total)
                 yield chunk
 
     for entry in entries:

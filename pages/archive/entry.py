@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pages.errors import TooLarge
+
 CHUNK_BYTES = 64 * 1024
 
 
@@ -13,6 +15,11 @@ class Limits:
 
     max_files: int
     max_unpacked_bytes: int
+
+    def check_bytes(self, count: int) -> None:
+        """``TooLarge`` when so many bytes of content are too many."""
+        if count > self.max_unpacked_bytes:
+            raise TooLarge(f"解压后超过上限 max_unpacked_bytes = {self.max_unpacked_bytes} 字节")
 
 
 class Entry(NamedTuple):

@@ -1,18 +1,20 @@
 """Who may ask: users only, the rule against other pages' requests, and the hosts of the Admin API.
 
 ``guard`` runs before every request and judges in the contract's order: credentials, cross-site rule,
-route, admin-only routes. Everything that is not a visitor's request is guarded, so a new route is too.
+route, what this user or token may call. Everything that is not a visitor's request is guarded, so a new route is too;
+and it is closed to tokens until it says which it is for (``token_needs``).
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from pages.config import Config
 from pages.errors import CrossSiteRequest, Forbidden
-from pages.web.context import config
+from pages.tokens import Action
+from pages.web.context import User, config
 from pages.web.logins import basic, user_of_request
 from pages.web.neighbours import asked_by_address, is_neighbour
 from pages.web.origins import asked_host, is_cross_site
@@ -21,11 +23,15 @@ from pages.web.replies import failure, maintenance_failure, not_found_page
 View = TypeVar("View", bound=Callable[..., Response])
 
 CONSOLE = "/_admin"
+# What a token must be for to call a view: an action, nothing in particular ("any"), or it may not at all ("none").
+Need = Action | Literal["any", "none"]
+
 _READING = ("GET", "HEAD", "OPTIONS")
 
 _admin_only: set[object] = set()
 _open_to_all: set[object] = set()
 _open_to_neighbours: set[object] = set()
+_token_needs: dict[object, Need] = {}
 
 
 def admin_only(view: View) -> View:
@@ -44,6 +50,24 @@ def open_to_neighbours(view: View) -> View:
     """Mark a view that asks no neighbour for credentials, nor by which host's name it came (``neighbours``)."""
     _open_to_neighbours.add(view)
     return view
+
+
+def token_needs(need: Need) -> Callable[[View], View]:
+    """Mark a view with what a token needs; for which sites a token is, the view judges (``User.may_act_for``).
+
+    One that is not marked is closed to tokens.
+    """
+
+    def mark(view: View) -> View:
+        _token_needs[view] = need
+        return view
+
+    return mark
+
+
+def says_who_may_call(view: object) -> bool:
+    """Was it thought of what tokens may do with this view? (A test asks this of all of them.)"""
+    return view in _token_needs or view in _open_to_all
 
 
 def is_visitor() -> bool:
@@ -91,9 +115,16 @@ def guard() -> Response | None:
         raise CrossSiteRequest()
     if isinstance(request.routing_exception, HTTPException):
         raise request.routing_exception
-    if view in _admin_only and not is_open and not g.user.is_admin:
+    if not is_open and not _may_call(g.user, view):
         raise Forbidden()
     return None
+
+
+def _may_call(user: User, view: object) -> bool:
+    if view in _admin_only and not user.is_admin:
+        return False
+    need = _token_needs.get(view, "none")
+    return user.token is None or need == "any" or (need != "none" and user.token.may(need))
 
 
 @basic.error_handler  # type: ignore[untyped-decorator]

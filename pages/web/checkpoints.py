@@ -11,6 +11,7 @@ from pages.errors import InvalidField, SiteNotFound
 from pages.history import checkpoint_in
 from pages.model import now
 from pages.site_fields import limits_for_pruning
+from pages.web.auth import token_needs
 from pages.web.context import services
 from pages.web.preview_links import link_of, page_on
 from pages.web.replies import success, with_warnings
@@ -31,6 +32,7 @@ class CheckpointPart(BaseConverter):
 
 
 @blueprint.get("", provide_automatic_options=False)
+@token_needs("read")
 def list_checkpoints(username: str, site_id: str) -> Response:
     site, history = history_of(username, site_id)
     sizes = services().versions.sizes_of(site, history)
@@ -43,6 +45,7 @@ def list_checkpoints(username: str, site_id: str) -> Response:
 
 
 @blueprint.post("", provide_automatic_options=False)
+@token_needs("admin")
 def create_checkpoint(username: str, site_id: str) -> Response:
     description = model.checkpoint_description(json_object(optional=True))
     site = own_site(username, site_id)
@@ -53,11 +56,13 @@ def create_checkpoint(username: str, site_id: str) -> Response:
 
 
 @blueprint.get("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
+@token_needs("read")
 def show_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
     return success(checkpoint_in(history_of(username, site_id)[1], checkpoint_id))
 
 
 @blueprint.put("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
+@token_needs("admin")
 def pin_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
     body = json_object()
     model.refuse_unknown(body, ("pinned",))
@@ -68,12 +73,14 @@ def pin_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
 
 
 @blueprint.delete("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
+@token_needs("admin")
 def delete_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
     services().publisher.delete_checkpoint(own_site(username, site_id), checkpoint_id, now(), only_if())
     return success(message="检查点已删除")
 
 
 @blueprint.post("/<checkpoint:checkpoint_id>/checkout", provide_automatic_options=False)
+@token_needs("admin")
 def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
     confirm_within, at = seconds("confirm_within"), time_to_come("at")
     site = own_site(username, site_id)
@@ -88,12 +95,14 @@ def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
 
 
 @blueprint.post("/<checkpoint:checkpoint_id>/confirm", provide_automatic_options=False)
+@token_needs("admin")
 def confirm(username: str, site_id: str, checkpoint_id: str) -> Response:
     services().plans.confirm(own_site(username, site_id), checkpoint_id)
     return success({"username": username, "id": site_id, "checkpoint_id": checkpoint_id}, "切换已确认")
 
 
 @blueprint.post("/<checkpoint:checkpoint_id>/preview", provide_automatic_options=False)
+@token_needs("admin")
 def preview(username: str, site_id: str, checkpoint_id: str) -> Response:
     body = json_object(optional=True)
     model.refuse_unknown(body, ("expires_in",))
@@ -107,6 +116,7 @@ def preview(username: str, site_id: str, checkpoint_id: str) -> Response:
 
 
 @blueprint.post("/prune", provide_automatic_options=False)
+@token_needs("admin")
 def prune(username: str, site_id: str) -> Response:
     body = json_object(optional=True)
     model.refuse_unknown(body, ("dry_run", "count", "days", "bytes"))

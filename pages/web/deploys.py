@@ -1,46 +1,83 @@
-"""Admin API, call 8: an archive in, a live site out."""
+"""Admin API, call 8: an archive in, a live site out; and which files a next one need not hold."""
 
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, request
 
 from pages.archive import archive_kind
 from pages.archive.names import judged_path
-from pages.errors import BadArchive, InvalidField
-from pages.model import now
+from pages.errors import BadArchive, Forbidden, InvalidField, TooLarge
+from pages.model import now, refuse_unknown
 from pages.publish import Terms, Trial
+from pages.uploads import Sent
+from pages.wanted import Digest, read_wanted
+from pages.web.auth import token_needs
 from pages.web.context import config, services, user
 from pages.web.replies import success, with_warnings
-from pages.web.requests import FORM_OVERHEAD_BYTES, receive_upload
+from pages.web.requests import FORM_OVERHEAD_BYTES, MAX_JSON_BYTES, Form, json_object, receive_upload
 from pages.web.sites import own_site
 from pages.web.terms import flag, idempotency_key, only_if
 
 _MOST_PATHS = 1000  # More are counted and not named.
+_DIGEST_BYTES = 80  # With what is around it in JSON.
 
 blueprint = Blueprint("deploys", __name__, url_prefix="/_api/sites/<username>/<site_id>/deploy")
 
 
 @blueprint.post("", provide_automatic_options=False)
+@token_needs("deploy")
 def deploy(username: str, site_id: str) -> Response:
-    terms = Terms(only_if(), idempotency_key(), flag("activate", True))
     dry_run = flag("dry_run", False)
-    if user().may_act_for(username):  # Else nothing is told of its quota, and the refusal comes below.
+    if dry_run and not user().may("read"):  # It tells what there is.
+        raise Forbidden()
+    terms = Terms(only_if(), idempotency_key(), flag("activate", True))
+    if user().may_act_for(username, site_id):  # Else nothing is told of its quota, and the refusal comes below.
         _check_room(username, site_id, request.content_length or 0, terms.key)
     with services().workshop.work() as work:
-        upload, file_name, root = receive_upload(work, config().max_upload_bytes, services().space.watch())
-        archive_kind(file_name)
-        root = _judged_root(root)
+        sent = _judged(receive_upload(work, config().max_upload_bytes, services().space.watch()))
         site = own_site(username, site_id)
         if dry_run:
-            trial = services().publisher.rehearse(site, upload, file_name, root, now(), terms.only_if)
+            trial = services().publisher.rehearse(site, sent, now(), terms.only_if)
             return _rehearsed(username, site_id, trial)
-        published = services().publisher.deploy(site, upload, file_name, root, now(), terms)
+        published = services().publisher.deploy(site, sent, now(), terms)
     services().pruner.prune_later(site)
     data: dict[str, Any] = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
     if not published.is_live:
         data["activated"] = False
     message = "站点已部署" if published.is_live else "检查点已保存，未激活"
     return success(with_warnings(data, published.warnings), message)
+
+
+@blueprint.post("/missing", provide_automatic_options=False)
+@token_needs("deploy")
+def missing(username: str, site_id: str) -> Response:
+    body = json_object(most=MAX_JSON_BYTES + _DIGEST_BYTES * config().max_files)
+    digests = _judged_digests(body)
+    return success({"missing": services().uploads.missing(own_site(username, site_id), digests)})
+
+
+def _judged_digests(body: dict[str, Any]) -> list[str]:
+    """Up to ``max_files`` digests, of which the server may have files."""
+    refuse_unknown(body, ("digests",))
+    try:
+        digests = msgspec.convert(body.get("digests"), list[Digest])
+    except msgspec.ValidationError:
+        raise InvalidField("digests", "必须是 SHA-256 的数组（各为 64 位小写十六进制）") from None
+    if len(digests) > config().max_files:
+        raise TooLarge(f"摘要数超过上限 max_files = {config().max_files}")
+    return digests
+
+
+def _judged(form: Form) -> Sent:
+    """A deploy's form, as far as it can be judged without its site."""
+    if form.archive:
+        archive_kind(form.file_name)
+    root = _judged_root(form.root)
+    if form.manifest and root:
+        raise InvalidField("root", "不能与 manifest 同时使用")
+    wanted = read_wanted(form.manifest, services().uploads.limits) if form.manifest else None
+    return Sent(form.archive, form.file_name, root, wanted, form.description)
 
 
 def _rehearsed(username: str, site_id: str, trial: Trial) -> Response:

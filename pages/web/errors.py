@@ -43,7 +43,7 @@ def register(app: Flask, console_page: Callable[[str, int], Response]) -> None:
 def _known(error: PagesError) -> Response:
     if isinstance(error, Broken):
         log.error("%s %s: %s (%s)", request.method, request.path, error, error.reason)
-    response = _answer(str(error), error.status)
+    response = _answer(str(error), error.status, error.data)
     if isinstance(error, TooManyFailures):
         response.headers["Retry-After"] = str(error.seconds)
     return response
@@ -79,7 +79,7 @@ def _unexpected(error: Exception) -> Response:
     return _answer(PagesError.message, PagesError.status)
 
 
-def _answer(message: str, status: int) -> Response:
+def _answer(message: str, status: int, data: object = None) -> Response:
     if is_maintenance():
         if status > 500:  # The seed knows one shape for all that fails.
             return maintenance_failure("操作失败", 500, message)
@@ -88,4 +88,4 @@ def _answer(message: str, status: int) -> Response:
         return page(status, message)
     if is_console():
         return current_app.extensions["pages.console_page"](message, status)  # type: ignore[no-any-return]
-    return failure(message, status)
+    return failure(message, status, data)

@@ -14,6 +14,7 @@ from pages.hosts import canonical_domain, covers
 from pages.model import Site
 from pages.resolve import Asked
 from pages.trees import checkpoint_of
+from pages.web.auth import token_needs
 from pages.web.context import services
 from pages.web.replies import success
 from pages.web.respond import respond
@@ -27,6 +28,7 @@ _MAX_URL = 2048
 
 
 @blueprint.get("/checkpoints/<checkpoint:checkpoint_id>/diff/<other_id>", provide_automatic_options=False)
+@token_needs("read")
 def diff(username: str, site_id: str, checkpoint_id: str, other_id: str) -> Response:
     site = own_site(username, site_id)
     found = services().comparer.compare(site, checkpoint_id, other_id)
@@ -40,6 +42,7 @@ def diff(username: str, site_id: str, checkpoint_id: str, other_id: str) -> Resp
 
 
 @blueprint.get("/explain", provide_automatic_options=False)
+@token_needs("read")
 def explain(username: str, site_id: str) -> Response:
     url = _checked(request.args.get("url", ""))
     return success(explanation(own_site(username, site_id), url, request.args.get("checkpoint")))

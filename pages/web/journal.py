@@ -1,4 +1,4 @@
-"""One line in the log for each change: who, from where, what, and how it ended."""
+"""One line in the log for each change: who, with which token if with one, from where, what, and how it ended."""
 
 import json
 import logging
@@ -17,8 +17,9 @@ def note_change(response: Response) -> Response:
         return response
     user = g.get("user")
     log.info(
-        "who=%s from=%s what=%s result=%s",
+        "who=%s%s from=%s what=%s result=%s",
         _quoted(user.name if user else "-"),
+        f" token={_quoted(f'{user.token.id} {user.token.name}')}" if user and user.token else "",
         request.remote_addr or "unix",
         _quoted(f"{request.method} {request.path}{_action()}"),
         _quoted(f"{response.status_code} {_message(response)}"),
@@ -27,7 +28,7 @@ def note_change(response: Response) -> Response:
 
 
 def _action() -> str:
-    """What a maintenance request asked for: its path says nothing."""
+    """What a maintenance request asked for, or which token was made: the path says nothing."""
     return f" {g.action}" if g.get("action") else ""
 
 

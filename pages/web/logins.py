@@ -1,4 +1,4 @@
-"""Who is it? HTTP Basic: the same time for every wrong guess, and only so many of them (``throttle``)."""
+"""Who is it? HTTP Basic: the same time for every wrong guess, and only so many of them (``throttle``). Or a token."""
 
 import hashlib
 import hmac
@@ -14,6 +14,7 @@ from flask_httpauth import HTTPBasicAuth
 
 from pages import passwords
 from pages.errors import TooManyFailures
+from pages.model import now
 from pages.throttle import Attempt
 from pages.web.context import User, config, services
 from pages.web.origins import is_cross_site
@@ -34,7 +35,10 @@ _guessing = threading.Lock()
 def user_of_request() -> User | None:
     """Who sent this request; None without credentials or with wrong ones. ``TooManyFailures`` after many such."""
     # Not flask-httpauth's login_required: that lets OPTIONS through without credentials.
-    credentials = basic.get_auth() if _sent_basic() else None
+    scheme = _scheme()
+    if scheme == "bearer":
+        return _user_of_token()
+    credentials = basic.get_auth() if scheme == "basic" else None
     return basic.authenticate(credentials, None) if credentials else None
 
 
@@ -54,12 +58,28 @@ def stored_password(name: str) -> str | None:
     return _known(name)[1]
 
 
-def _sent_basic() -> bool:
-    """Are there Basic credentials? flask-httpauth takes those of any scheme for them."""
+def _scheme() -> str:
+    """Which kind of credentials is there? flask-httpauth takes those of any for Basic."""
     try:
-        return request.authorization is not None and request.authorization.type == "basic"
+        return request.authorization.type if request.authorization is not None else ""
     except ValueError:  # Not ASCII.
-        return False
+        return ""
+
+
+def _user_of_token() -> User | None:
+    """Who sent a token; it is good for no more than its owner may do now.
+
+    Not throttled, as nobody guesses one; what does not look like one costs nothing, and is never taken for a password.
+    """
+    authorization = request.authorization
+    token = services().tokens.find((authorization and authorization.token) or "", now())
+    if token is None:
+        return None
+    is_admin = token.owner == config().admin_user
+    if not is_admin and (token.owner not in config().users or token.username not in (None, token.owner)):
+        return None
+    services().tokens.note_use(token, now())
+    return User(token.owner, is_admin=is_admin and token.username is None, token=token)
 
 
 @basic.verify_password  # type: ignore[untyped-decorator]

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g
 from werkzeug.exceptions import UnsupportedMediaType
 
 from pages.errors import BadRequest, OperationFailed, TooLarge
-from pages.web.auth import admin_only
+from pages.web.auth import admin_only, token_needs
 from pages.web.context import config, services
 from pages.web.replies import maintenance_failure, maintenance_success
 from pages.web.requests import json_object
@@ -16,6 +16,7 @@ blueprint = Blueprint("maintenance", __name__)
 
 @blueprint.post("/api/admin/maintenance", provide_automatic_options=False)
 @admin_only
+@token_needs("admin")
 def maintain() -> Response:
     try:
         action = json_object().get("action")

@@ -7,14 +7,17 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
 from flask import Request, Response, request
+from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from pages.errors import BadRequest, FileMissing, TooLarge
+from pages.errors import BadRequest, FileMissing, InvalidField, TooLarge
+from pages.model import deploy_description, named_once
 from pages.patience import WINDOW_SECONDS, PatientSocket
 from pages.web.context import config
 from pages.work import Work
@@ -27,6 +30,17 @@ _DRAIN_SECONDS = 10.0
 _DRAIN_PAUSE_SECONDS = 1.0
 _DRAIN_RATE = 64 * 1024
 _NO_LIMIT_SECONDS = 1_000_000.0
+
+
+@dataclass(frozen=True)
+class Form:
+    """A deploy's form: the files on the data disk that came, the archive's cleaned name, and the text fields."""
+
+    archive: Path | None
+    file_name: str
+    manifest: Path | None
+    root: str
+    description: str
 
 
 class PagesRequest(Request):
@@ -71,27 +85,27 @@ class _LimitedFile(io.FileIO):
         return len(data)
 
 
-def json_object(optional: bool = False) -> dict[str, Any]:
+def json_object(optional: bool = False, most: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """The body as a JSON object. ``optional``: an empty body is an empty object.
 
     Raises ``UnsupportedMediaType`` unless the body is declared JSON (a form that a browser sends
-    across sites cannot be), ``BadRequest`` when it is none, ``TooLarge`` over 1 MiB.
+    across sites cannot be), ``BadRequest`` when it is none, ``TooLarge`` over ``most`` bytes.
     """
     _expect_body()
-    request.max_content_length = MAX_JSON_BYTES + 1  # A chunked body is cut there, silently.
+    request.max_content_length = most + 1  # A chunked body is cut there, silently.
     try:
         data = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        data = bytes(MAX_JSON_BYTES + 1)
-    if len(data) > MAX_JSON_BYTES:
-        raise TooLarge(f"请求体超过上限 {MAX_JSON_BYTES} 字节")
+        data = bytes(most + 1)
+    if len(data) > most:
+        raise TooLarge(f"请求体超过上限 {most} 字节")
     if optional and not data:
         return {}
     if not request.is_json:
         raise UnsupportedMediaType()
     try:
         body = msgspec.json.decode(data)
-        json.loads(data, object_pairs_hook=_named_once, parse_int=len, parse_float=len)
+        json.loads(data, object_pairs_hook=named_once, parse_int=len, parse_float=len)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise BadRequest("请求体不是有效的 JSON") from None
     if not isinstance(body, dict):
@@ -99,18 +113,12 @@ def json_object(optional: bool = False) -> dict[str, Any]:
     return body
 
 
-def _named_once(pairs: list[tuple[str, Any]]) -> None:
-    # Of two values for one name, who looked at the request before us may have seen the other.
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a name is there twice")
-
-
-def receive_upload(work: Work, max_bytes: int, watch: Callable[[int, int], None]) -> tuple[Path, str, str]:
-    """Stream a deploy's form to the data disk: (the file, its cleaned name, the ``root`` field).
+def receive_upload(work: Work, max_bytes: int, watch: Callable[[int, int], None]) -> Form:
+    """Stream a deploy's form to the data disk; all of it together has ``max_bytes`` and a little for what is around.
 
     ``watch`` is told how many bytes have come, and stops it where there is no room (see ``Space.watch``).
 
-    Raises ``FileMissing``, ``BadRequest`` for more than one file or an unknown field, ``TooLarge``.
+    Raises ``FileMissing``, ``BadRequest`` for more than one file of a kind or an unknown field, ``TooLarge``.
     """
     _expect_body()
     path = work.path / "upload"
@@ -118,20 +126,33 @@ def receive_upload(work: Work, max_bytes: int, watch: Callable[[int, int], None]
     incoming.new_upload = lambda: _LimitedFile(path if not path.exists() else work.new_path(), max_bytes, watch)
     incoming.max_content_length = max_bytes + FORM_OVERHEAD_BYTES
     try:
-        files = request.files.getlist("file")
+        files = list(request.files.items(multi=True))
     except RequestEntityTooLarge:
         if (request.content_length or 0) > incoming.max_content_length:
             raise _upload_too_large(max_bytes) from None
         raise TooLarge("表单字段过多或过大") from None
-    if not files or not files[0].filename:
+    archive, manifest = _received(files, "file"), _received(files, "manifest")
+    if archive is None and manifest is None:
         raise FileMissing()
-    if len(list(request.files.items(multi=True))) > 1:
+    if len(files) > len({name for name, _ in files} & {"file", "manifest"}):
         raise BadRequest("一次只能上传一个文件")
     for name in request.form:
-        if name != "root":
+        if name == "manifest":
+            raise InvalidField(name, "必须作为文件上传")
+        if name not in ("root", "description"):
             raise BadRequest(f"未知字段 {name[:100]}")
-    cast(Any, files[0].stream).flush()
-    return path, _clean_file_name(files[0].filename), request.form.get("root", "")
+    description = deploy_description(request.form["description"]) if "description" in request.form else ""
+    name = _clean_file_name(request.files["file"].filename or "") if archive else ""
+    return Form(archive, name, manifest, request.form.get("root", ""), description)
+
+
+def _received(files: list[tuple[str, FileStorage]], name: str) -> Path | None:
+    """Where the first file part of this name is; None where there is none, or a form's field that was left empty."""
+    file = next((file for part, file in files if part == name), None)
+    if file is None or not file.filename:
+        return None
+    file.stream.flush()
+    return Path(file.stream.name)
 
 
 def _expect_body() -> None:

@@ -7,6 +7,7 @@ from pages.errors import Forbidden
 from pages.hosts import covers
 from pages.model import now
 from pages.site_fields import DEFAULT_USERNAME, changed_site_fields, new_site_fields
+from pages.web.auth import token_needs
 from pages.web.context import config, services, user
 from pages.web.replies import success
 from pages.web.requests import json_object
@@ -15,16 +16,22 @@ from pages.web.terms import only_if
 blueprint = Blueprint("sites", __name__, url_prefix="/_api/sites")
 
 
-def require_own(username: str) -> None:
-    """A tenant acts only for itself: ``Forbidden``, whether or not the site exists."""
-    if not user().may_act_for(username):
+def require_own(username: str, site_id: str | None = None) -> None:
+    """A tenant acts only for itself, a token for its sites: ``Forbidden``, whether or not the site exists."""
+    if not user().may_act_for(username, site_id):
         raise Forbidden()
 
 
 def own_site(username: str, site_id: str) -> model.Site:
-    """The site that a call is about: ``Forbidden`` for a tenant's that is not its own, else as ``Registry.get``."""
-    require_own(username)
+    """The site that a call is about: ``Forbidden`` as ``require_own``, else as ``Registry.get``."""
+    require_own(username, site_id)
     return services().registry.get(username, site_id)
+
+
+def own_names(username: str | None) -> list[tuple[str, str]]:
+    """(username, id) of all sites, or of one tenant's; with a token for one site, of that alone."""
+    names = services().registry.names(username)
+    return [name for name in names if user().may_act_for(*name)] if user().site is not None else names
 
 
 def is_reserved(domain: str) -> bool:
@@ -37,13 +44,14 @@ def is_reserved(domain: str) -> bool:
 
 
 @blueprint.get("", provide_automatic_options=False)
+@token_needs("read")
 def list_sites() -> Response:
     limit = model.page_number("limit", request.args["limit"]) if "limit" in request.args else None
     offset = model.page_number("offset", request.args.get("offset", "0"))
-    username = request.args.get("username", None if user().is_admin else user().name)
-    if username is not None:
-        require_own(username)
-    names = services().registry.names(username)
+    username = request.args.get("username", user().tenant)
+    if user().tenant not in (None, username):
+        raise Forbidden()
+    names = own_names(username)
     page = names[offset:] if limit is None else names[offset : offset + limit]
     # A record that cannot be read is counted and not shown: reload says which it is.
     sites = services().registry.sites(page)
@@ -51,9 +59,9 @@ def list_sites() -> Response:
 
 
 @blueprint.post("", provide_automatic_options=False)
+@token_needs("admin")
 def create_site() -> Response:
-    default_username = DEFAULT_USERNAME if user().is_admin else user().name
-    fields = new_site_fields(json_object(), default_username)
+    fields = new_site_fields(json_object(), user().tenant or DEFAULT_USERNAME)
     require_own(fields["username"])
     site = services().publisher.create(fields, now(), is_reserved)
     response = success(site, "站点创建成功", 201)
@@ -62,20 +70,23 @@ def create_site() -> Response:
 
 
 @blueprint.get("/<username>/<site_id>", provide_automatic_options=False)
+@token_needs("read")
 def show_site(username: str, site_id: str) -> Response:
     return success(own_site(username, site_id))
 
 
 @blueprint.put("/<username>/<site_id>", provide_automatic_options=False)
+@token_needs("admin")
 def update_site(username: str, site_id: str) -> Response:
     changes = changed_site_fields(json_object())
-    require_own(username)
+    require_own(username, site_id)
     site = services().publisher.update(username, site_id, changes, now(), is_reserved)
     return success(site, "站点更新成功")
 
 
 @blueprint.delete("/<username>/<site_id>", provide_automatic_options=False)
+@token_needs("admin")
 def delete_site(username: str, site_id: str) -> Response:
-    require_own(username)
+    require_own(username, site_id)
     services().publisher.delete(username, site_id, only_if())
     return success(message="站点删除成功")

@@ -6,9 +6,10 @@ from typing import Any
 from flask import Blueprint, Response
 
 from pages.model import now, timestamp
-from pages.web.auth import admin_only, open_to_all
+from pages.web.auth import admin_only, open_to_all, token_needs
 from pages.web.context import services, user
 from pages.web.replies import failure, success
+from pages.web.sites import own_names
 
 blueprint = Blueprint("status", __name__, url_prefix="/_api")
 
@@ -18,6 +19,7 @@ _DOCUMENT = Path(__file__).with_name("openapi.json").read_bytes()
 
 @blueprint.post("/reload", provide_automatic_options=False)
 @admin_only
+@token_needs("admin")
 def reload() -> Response:
     problems = services().reload()
     count = services().registry.enabled_count()
@@ -26,15 +28,17 @@ def reload() -> Response:
 
 
 @blueprint.get("/health", provide_automatic_options=False)
+@token_needs("read")
 def health() -> Response:
     reason = services().why_unhealthy()
     if reason:
         return failure(reason, 503, {"status": "unhealthy", "timestamp": timestamp(now())})
-    count = services().registry.enabled_count(None if user().is_admin else user().name)
+    tenant = user().tenant
+    count = sum(site.enabled for site in services().registry.sites(own_names(tenant)))
     data: dict[str, Any] = {"status": "healthy", "sites_count": count, "timestamp": timestamp(now())}
-    if not user().is_admin:
+    if tenant is not None and user().site is None:  # What all its sites take is more than one site's token may know.
         quotas = services().quotas
-        data |= {"usage": quotas.usage(user().name), "quota": quotas.limits(user().name)}
+        data |= {"usage": quotas.usage(tenant), "quota": quotas.limits(tenant)}
     return success(data)
 
 
@@ -47,6 +51,7 @@ def healthz() -> Response:
 
 
 @blueprint.get("/openapi.json", provide_automatic_options=False)
+@token_needs("any")
 def describe() -> Response:
     """The document itself, in no envelope."""
     response = Response(_DOCUMENT, mimetype="application/json")

@@ -8,7 +8,7 @@ from pages.errors import SiteBroken, SiteNotFound
 from pages.hosts import canonical_domain, is_ipv4
 from pages.model import now
 from pages.services import Services
-from pages.web.auth import admin_only, open_to_neighbours
+from pages.web.auth import admin_only, open_to_neighbours, token_needs
 from pages.web.context import services
 from pages.web.replies import failure, success
 
@@ -18,6 +18,7 @@ blueprint = Blueprint("tls", __name__, url_prefix="/_api/tls")
 @blueprint.get("/allowed", provide_automatic_options=False)
 @admin_only
 @open_to_neighbours
+@token_needs("admin")
 def allowed() -> Response:
     """200 or 404: Caddy looks at nothing but the status."""
     if "domain" not in request.args:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from pages.errors import BadRequest, InvalidField
 from pages.model import is_name, now
-from pages.web.auth import admin_only
+from pages.web.auth import admin_only, token_needs
 from pages.web.context import services
 from pages.web.replies import success
 from pages.web.requests import json_object
@@ -16,6 +16,7 @@ blueprint = Blueprint("verify", __name__, url_prefix="/_api")
 
 @blueprint.post("/verify", provide_automatic_options=False)
 @admin_only
+@token_needs("admin")
 def verify() -> Response:
     body = json_object(optional=True)
     report = services().verifier.run(now(), only=_site(body), repair=_repair(body))

@@ -3,6 +3,7 @@
 Every step is a call of the API, on an application in this process.
 """
 
+import hashlib
 import io
 import json
 import logging
@@ -117,6 +118,20 @@ def deploy_aside(number: int) -> Step:
 def deploy_once(number: int, key: str) -> Step:
     archive = zip_of(version(number))
     return lambda world: world.call("POST", f"{SITE}/deploy", key=key, file=(io.BytesIO(archive), "site.zip"))
+
+
+def deploy_difference(number: int) -> Step:
+    """A version of which only one file is sent; the others are copied from what is live."""
+    wanted = {name: hashlib.sha256(str(content).encode()).hexdigest() for name, content in version(number).items()}
+    wanted.pop("empty/")
+    manifest = json.dumps({"files": wanted, "folders": ["empty"]}).encode()
+    archive = zip_of({name: version(number)[name] for name in ("index.html", f"{number}.txt")})
+
+    def step(world: World) -> TestResponse:
+        form = {"manifest": (io.BytesIO(manifest), "manifest.json"), "file": (io.BytesIO(archive), "site.zip")}
+        return world.call("POST", f"{SITE}/deploy", **form)
+
+    return step
 
 
 def checkout(index: int, *, confirm_within: int = 0, in_hours: int = 0) -> Step:
@@ -247,6 +262,7 @@ SCENES: dict[str, tuple[list[Step], list[Step]]] = {
     "fourth deploy": (_THREE, [deploy_version(4)]),
     "deploy a tar.gz": (_ONE, [deploy(odd_tar(version(2)), "site.tar.gz")]),
     "deploy a tar.gz kept as it came": (_ONE, [deploy(plain_tar(version(2)), "site.tgz")]),
+    "deploy the difference": (_ONE, [deploy_difference(2)]),
     "deploy over a folder": ([*_ONE, own_folder], [deploy_version(2)]),
     "gain rules": (_ONE, [deploy_version(2, **_RULES)]),
     "lose rules": ([create, deploy_version(1, **_RULES)], [deploy_version(2)]),

@@ -21,6 +21,7 @@ from pages import files
 from pages.config import load_config
 from pages.model import Site, now
 from pages.services import Services, build_services
+from pages.uploads import Sent
 from pages.work import run_now
 
 NAMES = (
@@ -114,7 +115,7 @@ def test_any_tree_is_deployed_and_stored_as_it_was_with_one_digest_whoever_packe
             (folder / "in").mkdir()
             filename, data = writer(tree, random.Random(seed), folder / "in")
             (folder / "upload").write_bytes(data)
-            checkpoint = services.publisher.deploy(site, folder / "upload", filename, "", now()).checkpoint
+            checkpoint = services.publisher.deploy(site, Sent(folder / "upload", filename), now()).checkpoint
             digests.add(checkpoint.id[-8:])
             assert files_in(services.paths.site_root("default", "blog").resolve()) == tree, filename
             (folder / "out").mkdir()

@@ -24,6 +24,7 @@ from pages.errors import SiteBusy
 from pages.model import Site, now
 from pages.publish import Publisher, Terms
 from pages.services import Services
+from pages.uploads import Sent
 
 SITE = "/_api/sites/default/blog"
 METADATA = "sites-checkpoints/default/blog/metadata.json"
@@ -314,7 +315,7 @@ def test_an_alias_that_came_during_an_upload_is_hidden_from_nginx_by_its_rules(g
     assert_success(ground.admin.put(SITE, json={"aliases": ["www.localhost"], "alias_mode": "serve"}))
     archive = tmp_path / "a.zip"
     archive.write_bytes(zip_of({"index.html": "x", **RULES}))
-    ground.services.publisher.deploy(before, archive, "a.zip", "", now(), Terms())
+    ground.services.publisher.deploy(before, Sent(archive, "a.zip"), now(), Terms())
     assert nginx_violations(ground.data) == []
 
 

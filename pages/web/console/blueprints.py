@@ -11,6 +11,7 @@ from pages.web.console import (
     sign_in,
     site,
     sites,
+    tokens,
     tools,
     versions,
 )
@@ -21,6 +22,6 @@ BLUEPRINTS = (
     _templates,
     *(
         part.blueprint
-        for part in (assets, language, sign_in, sites, site, settings, versions, tools, maintenance, reference)
+        for part in (assets, language, sign_in, sites, site, settings, versions, tools, tokens, maintenance, reference)
     ),
 )

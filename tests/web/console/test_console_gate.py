@@ -49,7 +49,7 @@ def pages_of(app: Flask) -> list[tuple[str, str, str]]:
     """(method, an address, endpoint) of every page of the console."""
     values = {
         "username": "default", "site_id": "blog", "checkpoint_id": "20250106-160000-c3d4e5f6", "action": "backup",
-        "digest": "0" * 16, "name": "x", "wanted": "en",
+        "digest": "0" * 16, "token_id": "0" * 16, "name": "x", "wanted": "en",
     }  # fmt: skip
     found = []
     for rule in app.url_map.iter_rules():

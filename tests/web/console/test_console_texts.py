@@ -23,7 +23,7 @@ VENDORED = {
     "vendor/pico-2.1.1/LICENSE.md": "afaff063e044233f917b7807dccab022f09dca474f92b642846bee4850655bbf",
 }
 # Keys that are put together: their beginnings.
-_MADE = ("state_", "do_", "diff_", "set_", "ago_", "ahead_")
+_MADE = ("state_", "do_", "diff_", "set_", "ago_", "ahead_", "token_")
 
 
 @pytest.mark.parametrize("key", TEXTS)

@@ -180,12 +180,13 @@ function prepare(form) {
 
   async function start(files, address) {
     if (isBusy) return;
-    const root = form.querySelector("[name=root]").value;
+    const typed = { root: form.elements.root.value, description: form.querySelector("[data-description]").value };
+    const fields = Object.entries(typed).map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
     busy(true);
     try {
       const { name, blob } = await packed(files);
       if (blob.size > Number(texts.max)) throw new Error(texts.tooLarge);
-      await send(name, blob, root, address);
+      await send(name, blob, fields, address);
     } catch (error) {
       busy(false);
       fail(error.message || texts.failed);
@@ -203,11 +204,11 @@ function prepare(form) {
     return { name: `${top}.tar.gz`, blob: await gzipped(tar(wanted)) };
   }
 
-  function send(name, blob, root, address) {
+  function send(name, blob, fields, address) {
     request = new XMLHttpRequest();
     const body = new FormData();
     body.append("file", blob, name);
-    if (root) body.append("root", root);
+    for (const field of fields) body.append(...field);
     return new Promise((resolve, reject) => {
       let told = -1;
       request.upload.onprogress = event => {
