@@ -51,6 +51,7 @@ def test_the_makefile_has_the_target(target: str) -> None:
         "README.md",
         "docs/api.md",
         "docs/checkpoints.md",
+        "docs/console.md",
         "docs/operations.md",
         "docs/serving.md",
         "docs/tls.md",
