@@ -42,9 +42,9 @@ def measure(bench: Bench) -> list[Table]:
     site = folder / "site"
     sites.make_text_site(site, bench.options.files, megabytes)
     limits = {"PAGES_MAX_UPLOAD_BYTES": str(2 << 30), "PAGES_MAX_UNPACKED_BYTES": str(8 << 30)}
-    pages = Pages(bench.processes, folder / "pages", limits).start()
     known = _digests_of(site)
     first = sites.zip_of(site, folder / "first.zip")
+    pages = Pages(bench.processes, folder / "pages", limits).start()
     for site_id in ("whole", "part"):
         pages.create(site_id)
         pages.deploy(site_id, first)
@@ -53,6 +53,7 @@ def measure(bench: Bench) -> list[Table]:
     sent = Table(f"Deploy, {what}: bytes sent", "MB", _WHOLE)
     took = Table(f"Deploy, {what}: time on loopback, packing not counted", "seconds", _WHOLE)
     bench.say("Differences")
+    pages.hang_up()
     for number in range(bench.options.rounds):
         version, known = _next_version(bench, site, known, folder / f"version-{number}")
         for target in bench.chance.sample((_WHOLE, _DIFFERENCE), 2):
@@ -60,6 +61,7 @@ def measure(bench: Bench) -> list[Table]:
             took.add(target, _deploy(pages, version, target))
             sent.add(target, version.sent[target] / 1e6)
             pages.rest()
+        pages.hang_up()
     for table in (sent, took):
         table.figures = {target: table.figures[target] for target in (_WHOLE, _DIFFERENCE)}
     line = {target: sent.figures[target][-1] * 1e6 / _LINE_BYTES for target in (_WHOLE, _DIFFERENCE)}

@@ -64,9 +64,13 @@ class Pages:
         self.call("GET", "/_api/health")
         return self
 
-    def stop(self) -> None:
+    def hang_up(self) -> None:
+        """Close the connection that is kept, before it is left idle for so long that the server would."""
         if self._connection is not None:
             self._connection.close()
+
+    def stop(self) -> None:
+        self.hang_up()
         if self.process is not None:
             self._processes.stop(self.process)
 

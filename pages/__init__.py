@@ -31,6 +31,7 @@ The layers; a module imports from those below it or beside it, never from above 
     publish   backups   full_backup  full_restore
     previews  compare
     settling  uploads
+    completing
     versions  quotas  resolve  stock  wanted
     trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due

@@ -1,7 +1,8 @@
 """What the unpacked versions of a site hold, found by the digest of its content.
 
 Nothing is taken on trust: a file counts while it has the size and the time that its checkpoint's manifest says, and who
-copies it compares the digest of what came out.
+copies it compares the digest of what came out. It is copied and never linked: an operator who writes into a file of
+the live version changes no other one.
 """
 
 import os

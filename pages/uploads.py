@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pages.archive import Entry, Limits, Plainness, archive_kind, read_archive
-from pages.archive.names import shown_name
-from pages.errors import BadArchive, BadRequest, FilesMissing
+from pages.completing import Completing
+from pages.errors import BadArchive, FilesMissing
 from pages.history import Histories
 from pages.model import Site
 from pages.packing import TarGz
@@ -156,57 +156,23 @@ class Uploads:
         self, work: Work, site: Site, sent: Sent, wanted: Wanted, now: datetime, watches: list[Watch]
     ) -> tuple[Staging, Path]:
         """The archive's files first; then the others, and all is packed in the order of the names."""
-        staging = Staging(work.path / "tree")
+        making = Completing(Staging(work.path / "tree"), wanted)
         with self._entries(sent) as found:
-            staging.add(within(_named(found, wanted), *watches), None)
-        for path in _different(staging, wanted):
-            raise BadRequest(f"文件内容与清单不符: {shown_name(path)}")
-        came = {sha256: path for path, (_, sha256, _) in staging.files.items()}
-        others = {digest for digest in wanted.files.values() if digest not in came}
-        stock = self._stock(site, others)
-        if lacking := stock.lacking(others):
+            making.take(within(found, *watches))
+        stock = self._stock(site, making.others)
+        if lacking := stock.lacking(making.others):
             raise FilesMissing(sorted(lacking))
-        here = sum(size for size, _, _ in staging.files.values())
-        more = [_beyond(here, watch) for watch in (*watches, lambda size, _: self.limits.check_bytes(size))]
+        more = [making.from_here(watch) for watch in (*watches, lambda size, _: self.limits.check_bytes(size))]
         try:
-            _, archive = self.stage(work, within(_completing(staging, wanted, came, stock), *more), now, staging)
+            staging, archive = self.stage(work, within(making.entries(stock), *more), now, making.staging)
         except FilesMissing as error:  # A version was taken away meanwhile, and may have held more.
-            raise FilesMissing(sorted({*error.digests, *stock.lacking(others)})) from None
-        if wrong := {wanted.files[path] for path in _different(staging, wanted)}:
-            raise FilesMissing(sorted(wrong))  # Changed by hand, with its time kept.
+            raise FilesMissing(sorted({*error.digests, *stock.lacking(making.others)})) from None
+        making.check()
         return staging, archive
 
     def _stock(self, site: Site, digests: set[str]) -> Stock:
         found = ((tree, self._histories.manifest(site, checkpoint_of(tree))) for tree in self._trees.all_of(site))
         return Stock(((tree, manifest) for tree, manifest in found if manifest is not None), digests)
-
-
-def _named(entries: Iterable[Entry], wanted: Wanted) -> Iterator[Entry]:
-    """An archive's entries: all of them have to be the site's."""
-    for entry in entries:
-        if not wanted.holds(entry):
-            raise BadRequest(f"压缩包中有清单未列出的条目: {shown_name(entry.path)}")
-        yield entry
-
-
-def _completing(staging: Staging, wanted: Wanted, came: dict[str, str], stock: Stock) -> Iterator[Entry]:
-    """All that is wanted; what has come already has its content from there."""
-    for path, is_folder in wanted.in_order():
-        if is_folder or path in staging.files:
-            yield Entry(path, is_folder, iter(()))
-        else:
-            digest = wanted.files[path]
-            yield Entry(path, False, staging.read(came[digest]) if digest in came else stock.read(digest))
-
-
-def _different(staging: Staging, wanted: Wanted) -> Iterator[str]:
-    """The files that are staged with another content than is wanted."""
-    return (path for path, (_, sha256, _) in staging.files.items() if sha256 != wanted.files[path])
-
-
-def _beyond(before: int, watch: Watch) -> Watch:
-    """A watch that is told of so many bytes more."""
-    return lambda size, files: watch(before + size, files)
 
 
 def _index_warnings(index: str, paths: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from sessions import Session, commands, steady
 from pages.config import Config, load_config
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/api.md", "docs/checkpoints.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/api.md", "docs/checkpoints.md", "docs/ci.md"])
 def test_every_command_prints_what_the_document_shows(
     name: str, make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -52,6 +52,7 @@ def test_the_makefile_has_the_target(target: str) -> None:
         "docs/api.md",
         "docs/checkpoints.md",
         "docs/console.md",
+        "docs/ci.md",
         "docs/operations.md",
         "docs/serving.md",
         "docs/tls.md",

@@ -308,6 +308,20 @@ LOGIC = [
 # What no crash shows: found by a test of test_promises.py.
 PROMISES = [
     Bug(
+        "a copy is not compared",
+        "completing.py",
+        "        if wrong := {self._wanted.files[path] for path in self._different()}:\n",
+        "        if wrong := set[str]():\n",
+        "test_what_was_changed_by_hand_is_not_published_for_what_it_was",
+    ),
+    Bug(
+        "a link is followed",
+        "stock.py",
+        '    found = file_at(place.tree, place.path.split("/"))\n',
+        '    found = file_at(os.path.realpath(f"{place.tree}/{place.path}/.."), [place.path.rpartition("/")[2]])\n',
+        "test_no_link_is_followed_to_what_a_deploy_need_not_send",
+    ),
+    Bug(
         "a planned switch is not forgotten",
         "plans.py",
         "forgotten = msgspec.structs.replace(known, plan=None)",

@@ -1,6 +1,8 @@
 """Switches to come, previews, pins and limits, attacked: by a busy registry, by each other, by hand, in numbers."""
 
 import errno
+import hashlib
+import io
 import itertools
 import json
 import os
@@ -15,6 +17,7 @@ import pytest
 from faults.invariants import nginx_violations, orphans, state, violations
 from flask import Flask
 from helpers import Admin, assert_failure, assert_success, zip_of
+from werkzeug.test import TestResponse
 
 from pages import files
 from pages.app import create_app
@@ -304,6 +307,34 @@ def test_a_deploy_that_finds_the_registry_busy_leaves_nothing(ground: Ground) ->
     with files.lock(ground.services.paths.registry_lock, 1):
         assert_failure(ground.admin.deploy(zip_of({"index.html": "x", **RULES})), 409, "站点正忙，请稍后重试")
     assert (state(ground.data), ground.wrong()) == (before, [])
+
+
+# --- What need not be sent --------------------------------------------------------------------
+
+
+def deploy_from_here(ground: Ground, path: str, content: str) -> TestResponse:
+    """A deploy of one file that is not sent."""
+    manifest = json.dumps({"files": {path: hashlib.sha256(content.encode()).hexdigest()}}).encode()
+    return ground.admin.post(f"{SITE}/deploy", data={"manifest": (io.BytesIO(manifest), "manifest.json")})
+
+
+def test_what_was_changed_by_hand_is_not_published_for_what_it_was(ground: Ground) -> None:
+    ground.deployed(1)
+    file = ground.data / "sites/default/blog/index.html"
+    status = file.stat()
+    file.write_text("VERSION 0")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    before = state(ground.data)
+    assert_failure(deploy_from_here(ground, "index.html", "version 0"), 409)
+    assert state(ground.data) == before
+
+
+def test_no_link_is_followed_to_what_a_deploy_need_not_send(ground: Ground) -> None:
+    ground.deployed(1, **{"a/b.txt": "b"})
+    folder = (ground.data / "sites/default/blog").resolve() / "a"
+    folder.rename(ground.data / "elsewhere")
+    folder.symlink_to(ground.data / "elsewhere")
+    assert_failure(deploy_from_here(ground, "a/b.txt", "b"), 409)
 
 
 # --- nginx's links ---------------------------------------------------------------------------

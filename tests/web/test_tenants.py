@@ -80,6 +80,9 @@ CALLS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "deploy another format": ("POST", SITE + "/deploy", {"upload": {"name": "a.rar"}}),
     "deploy nothing": ("POST", SITE + "/deploy", {}),
     "deploy by GET": ("GET", SITE + "/deploy", {}),
+    "ask what is missing": ("POST", SITE + "/deploy/missing", {"json": {"digests": []}}),
+    "make a token for it": ("POST", "/_api/tokens", {"token": {}}),
+    "make a token for all of them": ("POST", "/_api/tokens", {"token": {"site": None}}),
     "list checkpoints": ("GET", SITE + "/checkpoints", {}),
     "make a checkpoint": ("POST", SITE + "/checkpoints", {}),
     "make a checkpoint, described": ("POST", SITE + "/checkpoints", {"json": {"description": "x"}}),
@@ -123,6 +126,8 @@ def ask(house: House, call: str, user: str, site: str) -> TestResponse:
         kwargs = upload(**kwargs["upload"])
     elif "create" in kwargs:
         kwargs = {"json": {"id": site, "username": user} | kwargs["create"]}
+    elif "token" in kwargs:
+        kwargs = {"json": {"name": "x", "actions": ["read"], "username": user, "site": site} | kwargs["token"]}
     return house.alice.call(method, path.format(user=user, site=site, checkpoint=house.checkpoint), **kwargs)
 
 
