@@ -13,8 +13,8 @@ The layers; a module imports from those below it or beside it, never from above 
     web.console.sites  web.console.sign_in  web.console.maintenance  web.console.reference
     web.console.gate  web.console.looks
     web.console.answers
-    web.console.language  web.console.texts
-    web.console.visit  web.console.assets
+    web.console.language
+    web.console.visit  web.console.assets  web.console.texts
     web.console.marks
     web.insight
     web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.tls  web.verify  web.maintenance

@@ -48,19 +48,25 @@ def go(where: str, done: str = "", *details: str, link: str = "", **values: Any)
 
 def tell(response: Response, done: str, *details: str, link: str = "", **values: Any) -> Response:
     """Have the next page say what was done."""
-    g.outcome = text(done, "zh", **values)
+    g.outcome = text(done, "en", **values)  # The log is English.
     _remember(response, Flash(text(done, language(), **values), [translated(d, language()) for d in details], link))
     return response
 
 
 def error_page(message: str, status: int) -> Response:
-    """What went wrong: a page, or for a program of ours the envelope of the API."""
+    """What went wrong, in a service's words: a page, or for a program of ours the envelope of the API."""
     if message == _NO_PAGE:
-        message = text("no_page", "zh")
-        shown = text("no_page", language())
-    else:
-        shown = translated(message, language())
-    g.outcome = message
+        return _refused("no_page", status)
+    return _problem(translated(message, language()), translated(message, "en"), status)
+
+
+def _refused(key: str, status: int) -> Response:
+    """The same in words of the console's own."""
+    return _problem(text(key, language()), text(key, "en"), status)
+
+
+def _problem(shown: str, logged: str, status: int) -> Response:
+    g.outcome = logged
     if wants_json():
         return failure(shown, status)
     return show("error.html", status, message=shown, code=status, back=_way_back())
@@ -74,14 +80,14 @@ def wants_json() -> bool:
 def to_sign_in() -> Response:
     """Who is not signed in, or not any more, is asked to; a page that was wanted is shown after that."""
     if wants_json():
-        return error_page(text("session_over", "zh"), 401)
+        return _refused("session_over", 401)
     wanted = asked_address() if request.method in ("GET", "HEAD") else _way_back()
     return go(f"{SIGN_IN}?{urlencode({'next': wanted})}" if wanted != HOME else SIGN_IN)
 
 
 def expired_form() -> Response:
     """A form that is not this visit's: of a page from before the last sign-in, or of nobody's."""
-    return error_page(text("form_over", "zh"), 403)
+    return _refused("form_over", 403)
 
 
 def bounce() -> Response:

@@ -8,12 +8,12 @@ from werkzeug.exceptions import NotFound
 from pages.languages import Language
 from pages.web.auth import CONSOLE
 from pages.web.console.marks import for_everybody
+from pages.web.console.texts import LANGUAGES
 from pages.web.console.visit import cookie, safe_next, set_cookie
 from pages.web.language import asked_language
 
 blueprint = Blueprint("console_language", __name__, url_prefix=f"{CONSOLE}/language")
 
-LANGUAGES = {"zh": "中文", "en": "English"}
 _ONE_YEAR = 365 * 86400
 
 

@@ -13,8 +13,8 @@ from pages.model import now
 from pages.web.auth import CONSOLE
 from pages.web.console.answers import SIGN_IN
 from pages.web.console.assets import address_of
-from pages.web.console.language import LANGUAGES, language
-from pages.web.console.texts import text
+from pages.web.console.language import language
+from pages.web.console.texts import LANGUAGES, text
 from pages.web.console.visit import HOME, asked_address, form_token
 from pages.web.preview_links import page_on
 

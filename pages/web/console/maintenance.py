@@ -92,7 +92,7 @@ def _restart() -> Response:
     services().upkeep.restart()
     if not config().is_production:
         return go(PAGE, "restart_is_yours")
-    g.outcome = text("restart_sent", "zh")
+    g.outcome = text("restart_sent", "en")
     return show("restarting.html", asked_at=asked_at)
 
 

@@ -35,7 +35,7 @@ def sign_in() -> Response:
         response.headers["Retry-After"] = str(error.seconds)
         return response
     if user is None:
-        g.outcome = "认证失败"
+        g.outcome = text("wrong_password", "en")
         return _form(wanted, 401, text("wrong_password", language()), name)
     response = visit.sign_in(go(wanted), user)
     g.user = user  # For the log.

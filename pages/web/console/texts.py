@@ -7,6 +7,9 @@ from typing import Any
 
 from pages.languages import Language
 
+# What each is called by those who speak it.
+LANGUAGES = {"zh": "中文", "en": "English"}
+
 TEXTS: dict[str, tuple[str, ...]] = {
     # On every page.
     "skip": ("跳到主要内容", "Skip to content"),

@@ -111,10 +111,10 @@ def test_each_change_is_in_the_log_with_who_made_it(person: Person, caplog: pyte
     lines = [record.getMessage() for record in caplog.records]
     assert re.fullmatch(
         r'who="admin" from=127.0.0.1 what="POST /_admin/maintenance/backup confirmed" '
-        r'result="303 数据备份成功：backup-.*\.json"',
+        r'result="303 Backed up: backup-.*\.json"',
         lines[0],
     )
-    assert 'what="POST /_admin/new-site" result="303 站点 new 已创建' in lines[1]
-    assert 'what="POST /_admin/sites/default/new/delete" result="303 站点 default/new 已删除' in lines[2]
-    assert lines[3] == 'who="-" from=127.0.0.1 what="POST /_admin/sign-in" result="401 认证失败"'
+    assert 'what="POST /_admin/new-site" result="303 The site new is there' in lines[1]
+    assert 'what="POST /_admin/sites/default/new/delete" result="303 The site default/new is deleted' in lines[2]
+    assert lines[3] == 'who="-" from=127.0.0.1 what="POST /_admin/sign-in" result="401 Wrong user name or password"'
     assert "wrong password" not in caplog.text

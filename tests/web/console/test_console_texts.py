@@ -38,7 +38,7 @@ def test_a_text_is_there_in_both_languages_and_takes_the_same_values(key: str) -
 
 def test_every_text_is_used_and_none_is_missing() -> None:
     used = set(re.findall(r'"([a-z][a-z_-]+)"', SOURCES))
-    asked = set(re.findall(r'\bt(?:ext)?\(\s*"([a-z_-]+)"', SOURCES))
+    asked = set(re.findall(r'\b(?:t|text|_refused)\(\s*"([a-z_-]+)"', SOURCES))
     assert {key for key in asked - TEXTS.keys() if not key.startswith(_MADE)} == set()
     assert {key for key in TEXTS if key not in used and not key.startswith(_MADE)} == set()
 
@@ -71,6 +71,13 @@ def test_the_language_is_the_browsers_unless_chosen(
 def test_the_choice_of_a_language_leads_nowhere_else(client: FlaskClient) -> None:
     answer = Person(client).get("/_admin/language/en?next=https://evil.example/")
     assert answer.headers["Location"] == "/_admin/sites"
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "out of date"), ("zh", "页面已过期")])
+def test_a_refusal_is_in_the_users_language(client: FlaskClient, language: str, said: str) -> None:
+    answer = Person(client, language=language).call("POST", "/_admin/sign-in", data={"csrf": "x"})
+    assert answer.status_code == 403
+    assert said in answer.text
 
 
 # --- Files ------------------------------------------------------------------------------------
