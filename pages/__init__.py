@@ -15,6 +15,15 @@ The layers; a module imports from those below it or beside it, never from above 
     client.servers  client.multipart  client.folder
     client.address  client.credentials  client.ignore  client.text
     client.exits
+    web.console.blueprints
+    web.console.settings  web.console.tokens  web.console.versions  web.console.tools
+    web.console.site
+    web.console.sites  web.console.sign_in  web.console.maintenance  web.console.reference
+    web.console.gate  web.console.looks
+    web.console.answers
+    web.console.language
+    web.console.visit  web.console.assets  web.console.texts
+    web.console.marks
     web.insight
     web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.metrics  web.tls  web.verify
     web.maintenance
@@ -37,7 +46,7 @@ The layers; a module imports from those below it or beside it, never from above 
     versions  quotas  resolve  stock  wanted
     trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
-    work      space    throttle  outbox
+    work      space    throttle  outbox  sessions
     tally
     blocks
     archive   packing   files   paths   config   counters   passwords   media_types   hashed_names   plain_pages   rules

@@ -28,6 +28,10 @@ from pages.web import (
     tokens,
     verify,
 )
+from pages.web.console import gate as console_gate
+from pages.web.console import looks
+from pages.web.console.answers import error_page
+from pages.web.console.blueprints import BLUEPRINTS
 from pages.web.proxies import TrustedProxies
 from pages.work import Afterwards, in_background
 
@@ -59,15 +63,20 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
         log.error("%s What is there is served.", error)
 
     app.before_request(auth.guard)
+    app.before_request(console_gate.guard)
     app.after_request(door.name_request)
     app.after_request(journal.note_change)
     app.after_request(metrics.note_deploy)
     app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
-    errors.register(app)
+    app.after_request(console_gate.protect)
+    errors.register(app, error_page)
+    looks.register(app)
     parts = (sites, deploys, checkpoints, plans, insight, tokens, status, metrics, tls, verify, maintenance, serving)
     for part in parts:
         app.register_blueprint(part.blueprint)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
 
     services = app.extensions["pages"]
     wsgi_app: Any = door.Door(serving.VisitorsFirst(app.wsgi_app, services), services.counts)

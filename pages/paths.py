@@ -19,10 +19,11 @@ FOLDERS = (
     "ballast",
     "due",
     "webhooks",
+    "sessions",
     "tokens",
 )
 # Of these, what nobody but Pages may look into.
-PRIVATE_FOLDERS = ("tokens",)
+PRIVATE_FOLDERS = ("sessions", "tokens")
 
 # What stands in the folder of an unpacked version; no site can have the second for its id. The last is an empty file
 # that tells, by its time, when the version was live for the last time.
@@ -51,6 +52,7 @@ class Paths:
         self.encodings = data_dir / "cache" / "encodings"
         self.failed_logins = data_dir / "failed-logins"
         self.due = data_dir / "due"
+        self.sessions = data_dir / "sessions"
         self.tokens = data_dir / "tokens"
         self.ballast = data_dir / "ballast"
         self.webhooks = data_dir / "webhooks"

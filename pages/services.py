@@ -29,6 +29,7 @@ from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
 from pages.resolve import Resolver
 from pages.retention import Pruner
+from pages.sessions import Sessions
 from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.space import Space
@@ -67,6 +68,7 @@ class Services:
     comparer: Comparer
     upkeep: Upkeep
     throttle: Throttle
+    sessions: Sessions
     tokens: Tokens
     quotas: Quotas
     space: Space
@@ -161,6 +163,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         comparer=Comparer(histories, settler, versions, Resolver(trees, rule_files, 0), rule_files),
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
+        sessions=Sessions(paths.sessions),
         tokens=Tokens(paths, workshop),
         quotas=quotas,
         space=space,

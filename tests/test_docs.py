@@ -74,6 +74,7 @@ def test_the_makefile_has_the_target(target: str) -> None:
         "README.md",
         "docs/api.md",
         "docs/checkpoints.md",
+        "docs/console.md",
         "docs/ci.md",
         "docs/cli.md",
         "docs/compare.md",

@@ -9,6 +9,7 @@ from flask import Response, g, request
 from pages import tracing
 from pages.counters import Counts
 from pages.tracing import REQUEST_ID
+from pages.web.auth import is_console
 
 Environ = dict[str, Any]
 # What the environ keeps beside the id, which may be a trusted proxy's: whose the request is, and when it began.
@@ -40,5 +41,5 @@ def name_request(response: Response) -> Response:
     """Tell the client its request's id, and the counts whose it is; a site's answers stay as they are."""
     if g.get("is_ours"):
         response.headers["X-Request-ID"] = request.environ[REQUEST_ID]
-        request.environ[FRONT] = "console" if request.blueprint == "console" else "api"
+        request.environ[FRONT] = "console" if is_console() else "api"
     return response

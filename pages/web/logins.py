@@ -43,6 +43,22 @@ def user_of_request() -> User | None:
     return basic.authenticate(credentials, None) if credentials else None
 
 
+def user_with(name: str, password: str) -> User | None:
+    """The user with this name and password, wherever they came from; the same time and the same limits."""
+    found: User | None = _verify(name, password)
+    return found
+
+
+def user_named(name: str) -> User:
+    """The user of a name that is somebody's."""
+    return User(name, is_admin=name == config().admin_user)
+
+
+def stored_password(name: str) -> str | None:
+    """A user's password as it stands in the settings; None for a name that is nobody's."""
+    return _known(name)[1]
+
+
 def _scheme() -> str:
     """Which kind of credentials is there? flask-httpauth takes those of any for Basic."""
     try:
@@ -82,7 +98,7 @@ def _verify(name: str, password: str) -> User | None:
                 _note_failure(attempt, found)
                 return None
     services().throttle.succeeded(attempt, time.time())
-    return User(str(found), is_admin=found == config().admin_user)
+    return user_named(str(found))
 
 
 def _attempt(name: str) -> Attempt:

@@ -30,7 +30,7 @@ def note_deploy(response: Response) -> Response:
     if "deploying_to" not in g:
         return response
     counts = services().counts
-    if response.status_code < 300:
+    if response.status_code < 400:  # The console goes on to a page.
         counts.add(DEPLOYS, "live" if g.get("is_live", True) else "stored")
         counts.observe(DEPLOY_SECONDS, time.perf_counter() - request.environ[BEGAN])
         counts.observe(DEPLOY_BYTES, request.content_length or 0)

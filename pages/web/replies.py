@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from flask import Response
+from flask import Response, g
 
 from pages.languages import in_english, translated
 from pages.plain_pages import plain_page
@@ -50,7 +50,9 @@ def maintenance_failure(error: str, status: int, details: str | None = None) -> 
 
 
 def message_of(response: Response) -> str:
-    """What an answer of either API says in words, in the log's language; empty for nothing."""
+    """What an answer says in words, in the log's language; empty for nothing."""
+    if "outcome" in g:  # A page says it in many words.
+        return str(g.outcome)
     try:
         body = msgspec.json.decode(response.get_data())
     except msgspec.MsgspecError:
