@@ -22,7 +22,7 @@ ENTRIES = {chinese: english for table in TABLES.values() for chinese, english in
 # What is stored with a checkpoint is data, as the seed says it, in whatever language it is read.
 STORED = {"部署: {}", "手动创建", "由归档重建"}
 # Sources whose Chinese stands beside its English.
-BILINGUAL = {"verify/findings.py"}
+BILINGUAL = {"verify/findings.py", "web/console/language.py", "web/console/texts.py"}
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
 Nodes = list[ast.AST]
