@@ -719,7 +719,7 @@ def test_a_restart_is_logged_with_who_asked_from_where_and_how_it_ended(restarte
     lines = [line for line in restarted.server.log.splitlines() if "/api/admin/maintenance restart" in line]
     assert len(lines) == 1
     assert 'who="admin" from=127.0.0.1' in lines[0]
-    assert "200 系统重启指令已发送" in lines[0]
+    assert "200 The restart was ordered" in lines[0]
 
 
 def test_restarts_asked_for_at_once_are_one(production: Production) -> None:

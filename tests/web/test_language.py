@@ -274,6 +274,11 @@ def test_what_is_wrong_with_a_record_is_logged_in_english(admin: Admin, data: Pa
     assert log.getvalue().isascii()
 
 
+def test_a_path_in_the_log_is_what_it_is(log: io.StringIO) -> None:
+    logging.getLogger("pages").error("%s cannot be served: %s", "/data/字段 a: 缺失", OSError(5, "缺失", "/x: 缺失"))
+    assert "/data/字段 a: 缺失 cannot be served: [Errno 5] 缺失: '/x: 缺失'" in log.getvalue()
+
+
 def test_the_document_has_every_message_in_both_languages(app: Flask) -> None:
     """In ``pages/web/openapi.json`` a fixed message stands as an ``enum`` with its English."""
     missing: list[object] = []
