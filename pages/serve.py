@@ -18,8 +18,8 @@ _GUNICORN_SETTINGS = "gunicorn_conf.py"
 def serve(host: str | None, port: int | None) -> None:
     """Serve, in the foreground.
 
-    SIGTERM and Ctrl-C end it, SIGHUP reloads settings and code. gunicorn takes this process over, so that a supervisor has its signals, its sockets (LISTEN_FDS) and its exit
-    status directly. Its own options come in GUNICORN_CMD_ARGS.
+    SIGTERM and Ctrl-C end it, SIGHUP reloads settings and code. gunicorn takes this process over, so that a supervisor
+    has its signals, its sockets (LISTEN_FDS) and its exit status directly. Its own options come in GUNICORN_CMD_ARGS.
     """
     for key, value in (("host", host), ("port", port)):
         if value is not None:

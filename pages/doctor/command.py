@@ -52,7 +52,8 @@ def doctor(
 ) -> None:
     """Look for what would be found out late.
 
-    Changes nothing. Each line is ok, a warning or a problem, with what to do about it. Exit status 0: no problems; 1: there are.
+    Changes nothing. Each line is ok, a warning or a problem, with what to do about it. Exit status 0: no problems;
+    1: there are.
     """
     told = [item for item in _all(nginx_conf, certificates, only) if not only or item.check in only]
     if as_json:
