@@ -16,6 +16,10 @@ class Person:
         self.address = address
         self.headers = {"Accept-Language": language, "Accept": "text/html,*/*"}
 
+    def speak(self, language: str) -> None:
+        """Prefer another language from now on: what the services say is told in Chinese, and maybe in others."""
+        self.headers["Accept-Language"] = language
+
     def get(self, path: str, **kwargs: Any) -> TestResponse:
         return self.call("GET", path, **kwargs)
 

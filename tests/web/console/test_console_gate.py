@@ -104,6 +104,7 @@ def test_nothing_of_an_upload_is_read_before_its_token(person: Person, monkeypat
 
 @pytest.mark.parametrize("headers", CROSS_SITE, ids=lambda headers: " ".join(headers.values()))
 def test_another_pages_request_is_refused_whatever_it_brings(person: Person, headers: dict[str, str]) -> None:
+    person.speak("zh")
     page = person.get("/_admin/maintenance/backup").text
     token = page.split('name="csrf" value="')[1][:64]
     form = {"csrf": token, "confirmed": "yes"}
@@ -193,6 +194,7 @@ def test_a_failure_tells_nothing_of_its_cause(app: Flask, person: Person, monkey
         raise RuntimeError("a secret detail")
 
     monkeypatch.setattr(app.extensions["pages"].registry, "names", broken)
+    person.speak("zh")
     answer = person.get("/_admin/sites")
     assert answer.status_code == 500
     assert "secret" not in answer.text

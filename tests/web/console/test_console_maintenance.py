@@ -91,8 +91,9 @@ def test_reload_names_the_records_that_cannot_be_read(person: Person, data: Path
 def test_health_says_what_is_wrong(app: Flask, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Healthy" in person.get(PAGE).text
     monkeypatch.setattr(type(app.extensions["pages"]), "why_unhealthy", lambda _self: "数据目录不可写: full")
+    assert "Unhealthy" in person.get(PAGE).text
+    person.speak("zh")
     page = person.get(PAGE).text
-    assert "Unhealthy" in page
     assert "数据目录不可写: full" in page
 
 

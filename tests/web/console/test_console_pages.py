@@ -124,6 +124,7 @@ def test_a_version_can_be_stored_and_not_go_live(person: Person, admin: Admin) -
 
 
 def test_the_script_gets_the_apis_own_answers(person: Person, admin: Admin) -> None:
+    person.speak("zh")
     headers = {"Accept": "application/json", "X-CSRF-Token": token_in(person.get(SITE).text)}
     address = f"{SITE}/deploy"
     good = {"file": (io.BytesIO(zip_of({"index.html": "hello"})), "site.zip")}
@@ -140,6 +141,7 @@ def test_the_script_gets_the_apis_own_answers(person: Person, admin: Admin) -> N
 
 @pytest.mark.parametrize("name", ["site.rar", "", "site.zip"])
 def test_a_refused_upload_is_a_page_with_the_reason(person: Person, name: str) -> None:
+    person.speak("zh")
     answer = person.call("POST", upload_address(person), data={"file": (io.BytesIO(b"rubbish"), name)})
     assert answer.status_code == 400
     assert re.search("不支持的文件格式|缺少文件|解压 zip 失败", answer.text)
