@@ -79,6 +79,13 @@ def test_a_site_that_stays_busy_is_given_up_before_a_server_that_is_away() -> No
     assert ended.exit_code == 5
 
 
+def test_an_upload_that_is_cut_off_again_and_again_is_given_up() -> None:
+    with Script([None] * 9) as script:
+        ended, _ = call(script, "POST", upload=True, pauses=(0.0,) * 9)
+    assert len(script.asked) == 5
+    assert ended.exit_code == 6
+
+
 @pytest.mark.parametrize(
     ("after", "slept"),
     [("7", [7.0]), ("0", [0.0]), ("121", []), ("Sat, 21 Nov 2026 17:40:43 GMT", [1.0]), ("-1", [1.0])],
