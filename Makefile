@@ -9,12 +9,20 @@ export PYTHON
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults check lint types backup backup-full drill verify clear-cache restart restore bench clean
+.PHONY: help install wheel doctor run test faults check lint types backup backup-full drill verify clear-cache restart restore bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 install: $(VENV)/.run ## Create .venv and install the pinned dependencies (run does it by itself)
+
+wheel: $(VENV)/.run ## Build dist/pages_server-….whl, which runs without this folder: docs/install.md
+	@rm -rf build dist/pages_server-*.whl  # What is left of an older build would be packed as well.
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/pages_server-*.whl
+
+doctor: $(VENV)/.run ## Look for what would otherwise be found out late; changes nothing
+	@$(BIN)/pages doctor $(ARGS)
 
 run: $(VENV)/.run ## Serve, on http://localhost:1323 unless set otherwise
 	@exec $(BIN)/gunicorn wsgi:app
@@ -64,7 +72,7 @@ bench: $(VENV)/.test ## Measure Pages beside what you would use instead: make be
 	@$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## Remove .venv and caches; data/ and backups/ stay
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.run: requirements.lock setup.cfg pyproject.toml
 	@scripts/make-venv requirements.lock

@@ -1,16 +1,21 @@
-"""gunicorn's settings, from those of Pages; picked up by name by ``gunicorn wsgi:app``.
+"""gunicorn's settings, from those of Pages; picked up by name by ``gunicorn wsgi:app``, and named by ``pages serve``.
 
-Nothing of ``pages``, nor of its libraries, may be imported in the master: workers are forked from it, and a
-reload (HUP) has to give them new code. So all that is needed of Pages is asked of a process apart.
+``pages/gunicorn_conf.py`` is a link to this file: so it is in the package as well. It is run, and never imported: of
+``pages`` and its libraries nothing may be imported in the master, because workers are forked from it, and a reload
+(HUP) has to give them new code. So all that is needed of Pages is asked of a process apart.
 """
 
 import json
+import logging
+import mmap
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -39,23 +44,57 @@ def _sockets_are_systemds():
 # How long the first worker waits for the look through all sites.
 _START_UP_SECONDS = 5.0
 
-_ACCESS_LOG_FORMAT = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)sms "%(a)s"'
+_ACCESS_LOG_FORMAT = '%(h)s %({host}i)s "%(r)s" %(s)s %({content-length}o)s %(M)sms "%(a)s" %({pages.request_id}e)s'
+
+
+def _readable(text):
+    """What WSGI hands on byte by byte, as the UTF-8 that it mostly is."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+class _Json(logging.Formatter):
+    """The master's own lines as JSON; its workers' are made by pages/logs.py, which looks the same."""
+
+    def format(self, record):
+        written = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.created))
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        line = {"time": f"{written[:-2]}:{written[-2:]}", "level": record.levelname, "logger": record.name}
+        return json.dumps({**line, "process": record.process, "message": message}, ensure_ascii=False)
+
+
+def _write_as_configured(log):
+    """Have the master write its own lines as ``log_format`` says."""
+    for logger, line, date in ((log.error_log, log.error_fmt, log.datefmt), (log.access_log, log.access_fmt, None)):
+        for handler in logger.handlers:
+            handler.setFormatter(_Json() if _config.log_format == "json" else logging.Formatter(line, date))
 
 
 class _Logger(Logger):
     """For a line, gunicorn's own collects every header and variable of a request: a tenth of what a page costs."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        _write_as_configured(self)
 
     def atoms(self, resp, req, environ, request_time):
         if self.cfg.access_log_format != _ACCESS_LOG_FORMAT:  # Somebody asked for another line.
             return super().atoms(resp, req, environ, request_time)
         return {
             "h": environ.get("REMOTE_ADDR", "-"),
-            "{host}i": environ.get("HTTP_HOST", "-"),
-            "r": f"{environ['REQUEST_METHOD']} {environ['RAW_URI']} {environ['SERVER_PROTOCOL']}",
+            "{host}i": _readable(environ.get("HTTP_HOST", "-")),
+            "r": _readable(f"{environ['REQUEST_METHOD']} {environ['RAW_URI']} {environ['SERVER_PROTOCOL']}"),
             "s": str(resp.status).partition(" ")[0],
             "{content-length}o": next((value for name, value in resp.headers if name.lower() == "content-length"), "-"),
             "M": request_time.seconds * 1000 + request_time.microseconds // 1000,
-            "a": environ.get("HTTP_USER_AGENT", "-"),
+            "a": _readable(environ.get("HTTP_USER_AGENT", "-")),
+            "{pages.request_id}e": environ.get("pages.request_id", "-"),
         }
 
 
@@ -117,15 +156,86 @@ def post_fork(server, worker):
         signal.signal(number, lambda *_: os._exit(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     from pages.config import pin
+    from pages.counters import attach
+    from pages.logs import take_over
     from pages.patience import be_patient
 
     pin(_settings)
-    be_patient(worker)
+    take_over(_config.log_format, worker.log)
+    be_patient(worker, attach(memoryview(server.pages_counts), worker.pages_slot).busy)
     # Each connection takes one, and the usual 1,024 are as few as gunicorn's own limit of connections.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most > 0 else 65536, most))
     # In this process only: it is the master that ends a stop after graceful_timeout.
     worker.cfg.set("graceful_timeout", _RELOAD_SECONDS)
+
+
+# --- What workers count -------------------------------------------------------------------------
+# Memory that all share and that ends with the master; pages/counters.py tells how it is laid out, and fills it. Here,
+# the slot of a worker that has ended is added to the first one.
+
+_COUNTS_HEAD = struct.Struct("=QQQd")
+_LENGTHS_AT, _SLOTS_AT, _SLOT_BYTES, _SLOT_COUNT = 64, 4096, 32 * 1024, 256
+
+
+def pre_fork(server, worker):
+    """Give a worker a slot that no living one has."""
+    if not hasattr(server, "pages_counts"):
+        server.pages_counts = mmap.mmap(-1, _SLOTS_AT + _SLOT_COUNT * _SLOT_BYTES)
+        _COUNTS_HEAD.pack_into(server.pages_counts, 0, 0, _SLOT_BYTES, _SLOT_COUNT, time.time())
+    taken = {getattr(living, "pages_slot", 0) for living in server.WORKERS.values()}
+    _, _, count, _ = _COUNTS_HEAD.unpack_from(server.pages_counts)
+    # When there are as many as that, two share one, and what they count is too low.
+    worker.pages_slot = next((number for number in range(1, count) if number not in taken), count - 1)
+    if worker.pages_slot not in taken:
+        _keep_counts(server.pages_counts, worker.pages_slot)
+
+
+def child_exit(server, worker):
+    """A worker has ended, however it did."""
+    if getattr(worker, "pages_slot", 0):
+        _keep_counts(server.pages_counts, worker.pages_slot)
+
+
+def _keep_counts(memory, number):
+    """Add what a dead worker has counted to the first slot, and empty its own; who reads meanwhile does so again."""
+    if not _length(memory, number):
+        return
+    kept = _slot(memory, 0)
+    for name, value in _slot(memory, number).items():
+        if not str(name[:1]).startswith("('="):  # That is how much there was of something in that process.
+            kept[name] = kept.get(name, 0.0) + value
+    names = json.dumps(list(kept)).encode()
+    version, slot_bytes, _, _ = _COUNTS_HEAD.unpack_from(memory)
+    struct.pack_into("=Q", memory, 0, version + 1)
+    if len(names) + 8 * len(kept) + 8 <= slot_bytes:
+        memory[_SLOTS_AT : _SLOTS_AT + len(names)] = names
+        struct.pack_into(f"={len(kept)}d", memory, _values_at(memory, 0, len(names)), *kept.values())
+        struct.pack_into("=Q", memory, _LENGTHS_AT, len(names))
+    start = _SLOTS_AT + number * slot_bytes
+    struct.pack_into("=Q", memory, _LENGTHS_AT + 8 * number, 0)
+    memory[start : start + slot_bytes] = bytes(slot_bytes)
+    struct.pack_into("=Q", memory, 0, version + 2)
+
+
+def _slot(memory, number):
+    """What a slot counts, by name. A worker that wrote just anything into its own is no reason to end."""
+    length = _length(memory, number)
+    start = _SLOTS_AT + number * _COUNTS_HEAD.unpack_from(memory)[1]
+    try:
+        names = [tuple(name) for name in json.loads(memory[start : start + length] or "[]")]
+        values = struct.unpack_from(f"={len(names)}d", memory, _values_at(memory, number, length))
+    except (ValueError, TypeError, RecursionError, struct.error):
+        return {}
+    return dict(zip(names, values, strict=True))
+
+
+def _length(memory, number):
+    return struct.unpack_from("=Q", memory, _LENGTHS_AT + 8 * number)[0]
+
+
+def _values_at(memory, number, length):
+    return _SLOTS_AT + number * _COUNTS_HEAD.unpack_from(memory)[1] + (length + 7) // 8 * 8
 
 
 def on_starting(server):
@@ -142,6 +252,11 @@ def on_starting(server):
         server.log.info("Serving; looking through all sites goes on in process %d", starting.pid)
     server.reload = partial(_reload_if_sound, server, server.reload)
     server.spawn_worker = partial(_spawn_and_hear, server.spawn_worker)
+
+
+def on_reload(server):
+    """The master's logger was made with the settings before."""
+    _write_as_configured(server.log)
 
 
 def when_ready(server):

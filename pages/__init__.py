@@ -5,8 +5,8 @@ docs/api.md tells it call by call.
 
 The layers; a module imports from those below it or beside it, never from above (a test holds it)::
 
-    wsgi, cli
-    commands  installation
+    gunicorn_conf  wsgi, cli
+    commands  installation  doctor  init  serve
     app
     client.deploy  client.signing_in  client.tokens  client.checkpoints  client.insight  client.sites  client.service
     client.completion
@@ -15,31 +15,46 @@ The layers; a module imports from those below it or beside it, never from above 
     client.servers  client.multipart  client.folder
     client.address  client.credentials  client.ignore  client.text
     client.exits
+    web.console.blueprints
+    web.console.settings  web.console.tokens  web.console.versions  web.console.tools
+    web.console.site
+    web.console.sites  web.console.sign_in  web.console.maintenance  web.console.reference
+    web.console.gate  web.console.looks
+    web.console.answers
+    web.console.language
+    web.console.visit  web.console.assets  web.console.texts
+    web.console.marks
     web.insight
-    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.tls  web.verify  web.maintenance
+    web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.metrics  web.tls  web.verify
+    web.maintenance
     web.serving
     web.errors  web.preview_links
     web.respond
-    web.journal  web.front  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.language  web.context
+    web.journal  web.front  web.door  web.auth  web.logins  web.neighbours  web.requests  web.replies  web.language
+    web.context
     web.proxies
     web.conditions  web.accel  web.whole_file  web.origins  web.caching  web.navigation  web.terms
     drill
     services  nginx
+    metrics
     nginx_tls
-    recovery  upkeep  verify  plans  retention  clock
+    recovery  upkeep  verify  plans  retention  clock  webhooks
     publish   backups   full_backup  full_restore
     previews  compare
     settling  uploads
-    completing
+    events  completing
     versions  quotas  resolve  stock  wanted
     trees     staging   roots   registry   database  full_tar  tokens
     history   public    precompress   lookup   site_rules   due
-    work      space    throttle
+    work      space    throttle  outbox  sessions
     tally
     blocks
-    archive   packing   files   paths   config   passwords   media_types   hashed_names   plain_pages   rules
-    site_fields
+    archive   packing   files   paths   config   counters   passwords   media_types   hashed_names   plain_pages   rules
+    site_fields  measures  webhook_keys  logs
     model     hosts     line    gzips
     patience
-    errors    languages
+    errors    languages  tracing
 """
+
+# The one place where the version stands: setup.cfg reads it from here.
+__version__ = "0.1.0"

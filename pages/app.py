@@ -7,17 +7,18 @@ from flask import Flask
 
 from pages.config import Config
 from pages.errors import DataUnusable
-from pages.languages.log import InEnglish
 from pages.services import build_services
 from pages.web import (
     auth,
     checkpoints,
     deploys,
+    door,
     errors,
     front,
     insight,
     journal,
     maintenance,
+    metrics,
     plans,
     requests,
     serving,
@@ -27,6 +28,10 @@ from pages.web import (
     tokens,
     verify,
 )
+from pages.web.console import gate as console_gate
+from pages.web.console import looks
+from pages.web.console.answers import error_page
+from pages.web.console.blueprints import BLUEPRINTS
 from pages.web.proxies import TrustedProxies
 from pages.work import Afterwards, in_background
 
@@ -58,27 +63,24 @@ def create_app(config: Config, afterwards: Afterwards | None = None) -> Flask:
         log.error("%s What is there is served.", error)
 
     app.before_request(auth.guard)
+    app.before_request(console_gate.guard)
+    app.after_request(door.name_request)
     app.after_request(journal.note_change)
+    app.after_request(metrics.note_deploy)
     app.after_request(front.let_nginx_forget)
     app.after_request(requests.drain)
-    errors.register(app)
-    for part in (sites, deploys, checkpoints, plans, insight, tokens, status, tls, verify, maintenance, serving):
+    app.after_request(console_gate.protect)
+    errors.register(app, error_page)
+    looks.register(app)
+    parts = (sites, deploys, checkpoints, plans, insight, tokens, status, metrics, tls, verify, maintenance, serving)
+    for part in parts:
         app.register_blueprint(part.blueprint)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
 
-    wsgi_app: Any = serving.VisitorsFirst(app.wsgi_app, app.extensions["pages"])
+    services = app.extensions["pages"]
+    wsgi_app: Any = door.Door(serving.VisitorsFirst(app.wsgi_app, services), services.counts)
     if config.trusted_proxies:
         wsgi_app = TrustedProxies(wsgi_app, config.trusted_proxies)
     app.wsgi_app = wsgi_app  # type: ignore[method-assign]
     return app
-
-
-def set_up_logging() -> None:
-    """Send the log to standard error, one line an event, beside gunicorn's own."""
-    # A line that cannot be written is lost, and not told about in twenty more: the log may be on a full disk.
-    logging.raiseExceptions = False
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"))
-    handler.addFilter(InEnglish())
-    logger = logging.getLogger("pages")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)

@@ -4,6 +4,7 @@ from importlib import import_module
 
 import click
 
+from pages import __version__
 from pages.client.exits import epilog
 from pages.errors import PagesError
 
@@ -37,6 +38,9 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "verify": ("pages.commands:verify", "Re-read everything on disk and say what is wrong."),
     },
     "This installation": {
+        "init": ("pages.init:init", "Make a folder ready, with every setting explained."),
+        "serve": ("pages.serve:serve", "Serve, in the foreground."),
+        "doctor": ("pages.doctor:doctor", "Look for what would be found out late."),
         "check": ("pages.installation:check", "Check the settings without starting anything."),
         "hash-password": ("pages.installation:hash_password", "Make a hash to put into config.toml."),
         "maintenance": ("pages.installation:maintenance", "Ask the running service for a maintenance action."),
@@ -90,7 +94,7 @@ def _in_english(error: PagesError) -> str:
 
 
 @click.group(cls=_Commands, epilog=epilog())
-@click.version_option(package_name="pages-server", message="pages %(version)s")
+@click.version_option(__version__, message="pages %(version)s")
 def main() -> None:
     """Publish static sites, here and on other machines.
 

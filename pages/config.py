@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import toml
 
-from pages import passwords
+from pages import passwords, webhook_keys
 from pages.errors import ConfigError
 from pages.hosts import canonical_domain
 from pages.model import is_name
@@ -61,6 +61,9 @@ class Config:
     language: str = _setting("server", "zh")
     workers: int = _setting("server", 2)
     threads: int = _setting("server", 8)
+    log_format: str = _setting("server", "text")
+    webhook_url: str = _setting("server", "")
+    webhook_secret: str = _setting("server", "")
     data_dir: Path = _setting("storage", _DATA)
     warm_checkpoints: int = _setting("storage", 3)
     asset_grace: float = _setting("storage", 604800.0)
@@ -305,6 +308,8 @@ def _check(config: Config) -> None:
     _require(0 <= config.max_failed_logins <= 1000, "max_failed_logins", "must be from 0 to 1000")
     _require(1 <= config.failed_login_window <= 86400, "failed_login_window", "must be from 1 to 86400 seconds")
     _require(0 < config.backup_timeout <= 86400 * 7, "backup_timeout", "must be from 1 second to 7 days")
+    _require(config.log_format in ("text", "json"), "log_format", 'must be "text" or "json"')
+    _check_webhook(config)
     for name in config.precompress:
         _require(name in ("gzip", "br"), "precompress", f'holds {name!r}, which is neither "gzip" nor "br"')
     if "br" in config.precompress:
@@ -329,6 +334,23 @@ def _check(config: Config) -> None:
             "admin_pass is still 'admin', which production refuses: set admin_pass in "
             "config.toml or PAGES_ADMIN_PASS in the environment."
         )
+
+
+def _check_webhook(config: Config) -> None:
+    """Neither is told of: the address may be as secret as the other."""
+    if not (config.webhook_url or config.webhook_secret):
+        return
+    _require(
+        webhook_keys.is_receiver(config.webhook_url),
+        "webhook_url",
+        "must be an https address, or an http one of this machine (127.0.0.1, [::1], localhost), without a user and a "
+        "fragment",
+    )
+    _require(
+        webhook_keys.is_secret(config.webhook_secret),
+        "webhook_secret",
+        'must be "whsec_" and the base64 of 24 to 64 random bytes: echo whsec_$(openssl rand -base64 32)',
+    )
 
 
 def _require(condition: object, key: str, sentence: str) -> None:

@@ -46,6 +46,14 @@ class Due:
             return []
         return [entry for name in names if (entry := _entry(name))]
 
+    def all(self) -> list[Entry]:
+        """What is to come or due, the earliest first."""
+        try:
+            names = sorted(os.listdir(self._folder))
+        except FileNotFoundError:
+            return []
+        return [entry for name in names if (entry := _entry(name))]
+
     def remove(self, entry: Entry) -> None:
         """It was looked at; the caller holds the site's lock, so that nobody needs it anew meanwhile.
 

@@ -109,14 +109,21 @@ def exchange(first: Path, second: Path) -> None:
     Where the file system cannot, two renames do it, with a moment between them in which
     ``second`` is missing.
     """
-    if _libc.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+    if swapped(first, second):
         return
-    if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EPERM):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(second))
     aside = first.with_name(first.name + ".aside")
     os.rename(second, aside)
     os.rename(first, second)
     os.rename(aside, first)
+
+
+def swapped(first: Path, second: Path) -> bool:
+    """Swap two names in one step; False, with nothing done, where the file system cannot."""
+    if _libc.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return True
+    if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EPERM):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(second))
+    return False
 
 
 def has_more_than(path: Path, count: int) -> bool:

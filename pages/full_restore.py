@@ -39,7 +39,7 @@ class FullRestore:
         self._registry = registry
         self._trees = trees
         self._finish_abandoned = finish_abandoned
-        self._marker = paths.data / "restoring"
+        self._marker = paths.restoring
 
     def restore_all(self, source: Path) -> Saved:
         """Bring all sites back onto an empty data folder, or go on with a restore of the same file.

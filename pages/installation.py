@@ -13,9 +13,9 @@ import click
 from werkzeug.security import generate_password_hash
 
 from pages import passwords
-from pages.app import set_up_logging
 from pages.config import Config, as_json, load_config
 from pages.errors import OperationFailed
+from pages.logs import set_up_logging
 from pages.nginx import nginx_config
 from pages.nginx_tls import Tls
 from pages.services import build_services
@@ -39,8 +39,9 @@ def settings() -> None:
 @click.command("start-up")
 def start_up() -> None:
     """Recover the data folder and put edits made by hand in force (gunicorn runs this)."""
-    set_up_logging()
-    services = build_services(load_config())
+    config = load_config()
+    set_up_logging(config.log_format)
+    services = build_services(config)
     services.recover()
     services.reload()
 

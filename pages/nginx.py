@@ -45,6 +45,7 @@ CARRIED_BY_NAME = (
     "X-XSS-Protection",
 )
 PREVIEW_COOKIE = "pages_preview"
+_OURS = "(?-i:/_(?:api|admin)/)"  # Never answered from files.
 _ATTEMPTS = 8  # At a request that only reads, on connections that break.
 
 
@@ -67,7 +68,7 @@ def nginx_config(config: Config, listen: str, tls: Tls | None = None) -> str:
         "TLS": blocks(tls),
         "FILE_CACHE": "\n".join(_file_cache(config)),
         "TYPES": "\n".join(_types()),
-        "TEXT": rf"^(?!(?-i:/_api/))(?-i:/\.well-known)?(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
+        "TEXT": rf"^(?!{_OURS})(?-i:/\.well-known)?(?:/[^/.][^/]*)+\.(?:{_endings(media_types.is_compressible)})$",
         "SMALL": _endings(lambda kind: kind.startswith(("image/", "font/")) and not media_types.is_compressible(kind)),
         "PREVIEW_COOKIE": PREVIEW_COOKIE,
         "HASHED_SECONDS": str(ONE_YEAR),
@@ -83,6 +84,9 @@ def nginx_config(config: Config, listen: str, tls: Tls | None = None) -> str:
         "MAX_UPLOAD": str(config.max_upload_bytes),
         "BACKUP": str(int(config.backup_timeout) + 60),
         "NOT_FOUND": plain_page(404, "Not Found"),
+        "CONSOLE": str(max(600, int(config.backup_timeout) + 60)),
+        "TOO_LARGE": plain_page(413, "Content Too Large"),
+        "TOO_MANY": plain_page(429, "Too Many Requests"),
         "UNAVAILABLE": plain_page(503, "Service Unavailable"),
         "DATA": str(config.data_dir),
     }.items():

@@ -18,10 +18,12 @@ FOLDERS = (
     "locks",
     "ballast",
     "due",
+    "webhooks",
+    "sessions",
     "tokens",
 )
 # Of these, what nobody but Pages may look into.
-PRIVATE_FOLDERS = ("tokens",)
+PRIVATE_FOLDERS = ("sessions", "tokens")
 
 # What stands in the folder of an unpacked version; no site can have the second for its id. The last is an empty file
 # that tells, by its time, when the version was live for the last time.
@@ -44,12 +46,17 @@ class Paths:
         self.registry_lock = data_dir / "locks" / "registry"
         self.recovery_lock = data_dir / "locks" / "recovery"
         self.first_start = data_dir / "locks" / "first-start"
+        # While a full backup is being restored: which one.
+        self.restoring = data_dir / "restoring"
         self.restart_lock = data_dir / "locks" / "restart"
         self.encodings = data_dir / "cache" / "encodings"
         self.failed_logins = data_dir / "failed-logins"
         self.due = data_dir / "due"
+        self.sessions = data_dir / "sessions"
         self.tokens = data_dir / "tokens"
         self.ballast = data_dir / "ballast"
+        self.webhooks = data_dir / "webhooks"
+        self.webhooks_lock = data_dir / "locks" / "webhooks"
 
     def record(self, username: str, site_id: str) -> Path:
         """The site's record: the registry is one such file a site."""

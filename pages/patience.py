@@ -14,6 +14,8 @@ from typing import Any
 
 from gunicorn.workers import gthread
 
+from pages.tracing import forget
+
 HEAD_SECONDS = 10.0
 SEND_SECONDS = 60.0
 WINDOW_SECONDS = 60.0
@@ -105,11 +107,22 @@ class PatientSocket(socket.socket):
             self.settimeout(before)
 
 
-def be_patient(worker: Any) -> None:
-    """Have a gunicorn worker of threads bound how long it waits for its clients."""
+def be_patient(worker: Any, count_busy: Callable[[int], None] = lambda _: None) -> None:
+    """Have a gunicorn worker of threads bound how long it waits for its clients.
+
+    ``count_busy`` is told of each thread that begins (1) or ends (-1) to be at a connection.
+    """
     handle = worker.handle
 
     def bounded(connection: Any) -> Any:
+        forget()  # What is logged until the next request begins is not about the last one.
+        count_busy(1)
+        try:
+            return patiently(connection)
+        finally:
+            count_busy(-1)
+
+    def patiently(connection: Any) -> Any:
         if not isinstance(connection.sock, PatientSocket):
             plain = connection.sock
             connection.sock = PatientSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())

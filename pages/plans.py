@@ -166,7 +166,8 @@ class Plans:
             "Site %s/%s: %s was not confirmed: back to %s",
             site.username, site.id, waiting.checkpoint, waiting.back_to,
         )  # fmt: skip
-        self._attempt(work, site, msgspec.structs.replace(known, confirmation=None), waiting.back_to, now)
+        forgotten = msgspec.structs.replace(known, confirmation=None)
+        self._attempt(work, site, forgotten, waiting.back_to, now, by="return")
 
     def _switch(self, work: Work, site: Site, now: datetime) -> None:
         known = self._histories.read(site)
@@ -175,14 +176,22 @@ class Plans:
             return
         log.info("Site %s/%s: switching to %s as planned", site.username, site.id, plan.checkpoint)
         forgotten = msgspec.structs.replace(known, plan=None)
-        self._attempt(work, site, forgotten, plan.checkpoint, now, plan.confirm_within)
+        self._attempt(work, site, forgotten, plan.checkpoint, now, plan.confirm_within, by="plan")
 
     def _attempt(
-        self, work: Work, site: Site, known: History, checkpoint_id: str, now: datetime, confirm_within: int = 0
+        self,
+        work: Work,
+        site: Site,
+        known: History,
+        checkpoint_id: str,
+        now: datetime,
+        confirm_within: int = 0,
+        *,
+        by: str,
     ) -> None:
         """Switch; where that cannot be done at all, the switch is forgotten, and the log says why. ``SiteBusy``."""
         try:
-            self._publisher.switch(work, site, known, checkpoint_id, now, confirm_within)
+            self._publisher.switch(work, site, known, checkpoint_id, now, confirm_within, by)
         except SiteBusy:
             raise  # It can be, only not now.
         except PagesError as error:

@@ -29,6 +29,7 @@ from pages.errors import (
     SiteLocked,
     SiteNotFound,
 )
+from pages.events import Events
 from pages.history import Histories
 from pages.model import Checkpoint, Confirmation, History, Site, timestamp
 from pages.paths import Paths
@@ -96,6 +97,7 @@ class Publisher:
         quotas: Quotas,
         space: Space,
         due: Due,
+        events: Events,
     ) -> None:
         self._paths = paths
         self._workshop = workshop
@@ -108,6 +110,7 @@ class Publisher:
         self._quotas = quotas
         self._space = space
         self._due = due
+        self._events = events
 
     # --- Sites ------------------------------------------------------------------------------
 
@@ -121,6 +124,7 @@ class Publisher:
             self._settler.set_aside_versions(work, site.username, site.id)
             self._settler.make_ready(work, site)
             self._registry.add(work, site)
+            self._events.created(site)
         return site
 
     def update(
@@ -152,6 +156,7 @@ class Publisher:
             self._settler.clear_away(work, username, site_id)
             if known is not None:
                 self._due.forget(*known)
+            self._events.deleted(username, site_id)
 
     def _known(self, username: str, site_id: str) -> tuple[Site, History] | None:
         """A site and its metadata; None where either cannot be read."""
@@ -186,6 +191,7 @@ class Publisher:
                 warnings.append("站点已锁定发布：此版本已保存，未激活")
             terms = replace(terms, activate=terms.activate and not is_locked)
             checkpoint = self._commit(work, site, before, new, now, terms)
+            self._events.deployed(site, checkpoint, before.current, is_live=terms.activate)
         return Published(checkpoint, warnings, terms.activate)
 
     def has_uploaded(self, username: str, site_id: str, key: str) -> bool:
@@ -259,9 +265,19 @@ class Publisher:
             raise SiteLocked()
 
     def switch(
-        self, work: Work, site: Site, before: History, checkpoint_id: str, now: datetime, confirm_within: int = 0
+        self,
+        work: Work,
+        site: Site,
+        before: History,
+        checkpoint_id: str,
+        now: datetime,
+        confirm_within: int = 0,
+        by: str = "request",
     ) -> History:
-        """``checkout`` for who holds the site's lock: from what the metadata says ``before`` to what it says then."""
+        """``checkout`` for who holds the site's lock: from what the metadata says ``before`` to what it says then.
+
+        ``by`` is why, for ``Events.switched``.
+        """
         checkpoint = history.checkpoint_in(before, checkpoint_id)
         net = self._net(site, before, checkpoint_id, now, confirm_within) if confirm_within else None
         tree = self._versions.tree_of(work, site, checkpoint)
@@ -272,6 +288,7 @@ class Publisher:
         self._histories.write(work, after)
         self._versions.switch(work, site, link)
         self._due.forget(site, before, after)
+        self._events.switched(site, before, after, by)
         return after
 
     def _net(self, site: Site, before: History, checkpoint_id: str, now: datetime, seconds: int) -> Confirmation:

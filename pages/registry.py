@@ -100,6 +100,12 @@ class Registry:
             return sorted((username, site_id) for site_id in self._ids(username))
         return sorted((user, site_id) for user in _listed(self._paths.registry) for site_id in self._ids(user))
 
+    def search(self, text: str, username: str | None = None) -> list[tuple[str, str]]:
+        """As ``names``, of the sites alone whose username, id or one of whose domains holds a text; no case counts."""
+        wanted = text.lower()
+        of_domain = {self._linked(domain) for domain in _listed(self._paths.domains) if wanted in domain}
+        return [name for name in self.names(username) if wanted in "/".join(name).lower() or name in of_domain]
+
     def sites(self, names: list[tuple[str, str]]) -> list[Site]:
         """The sites of these names, without those that are gone or broken by now."""
         found = []

@@ -9,12 +9,16 @@ from pages.archive import Limits
 from pages.backups import Backups
 from pages.compare import Comparer
 from pages.config import Config
+from pages.counters import Counts, counts_in_force
 from pages.due import Due
 from pages.errors import ConfigError, DataUnusable, PagesError
+from pages.events import Events
 from pages.full_backup import FullBackups
 from pages.full_restore import FullRestore
 from pages.history import Histories
+from pages.metrics import Metrics
 from pages.model import Retention, now
+from pages.outbox import Outbox
 from pages.paths import Paths
 from pages.plans import Plans
 from pages.precompress import Precompressor
@@ -25,6 +29,7 @@ from pages.recovery import finish_abandoned, recover
 from pages.registry import Problem, Registry
 from pages.resolve import Resolver
 from pages.retention import Pruner
+from pages.sessions import Sessions
 from pages.settling import Settler
 from pages.site_rules import RuleFiles
 from pages.space import Space
@@ -35,6 +40,7 @@ from pages.upkeep import Upkeep
 from pages.uploads import Uploads
 from pages.verify import Verifier
 from pages.versions import Versions
+from pages.webhooks import Webhooks
 from pages.work import Afterwards, Workshop, run_now
 
 log = logging.getLogger(__name__)
@@ -62,12 +68,17 @@ class Services:
     comparer: Comparer
     upkeep: Upkeep
     throttle: Throttle
+    sessions: Sessions
     tokens: Tokens
     quotas: Quotas
     space: Space
     verifier: Verifier
     full_backups: FullBackups
     full_restore: FullRestore
+    counts: Counts
+    events: Events
+    webhooks: Webhooks
+    metrics: Metrics
 
     def recover(self) -> None:
         """Finish or clear what a crash left; creates an empty data folder. ``ConfigError``, ``DataUnusable``."""
@@ -125,7 +136,12 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     quotas = Quotas(paths, registry, histories, defaults, config.user_quotas, config.lock_timeout)
     settler = Settler(paths, workshop, registry, histories, trees, versions)
     uploads = Uploads(workshop, histories, trees, limits, quotas, space)
-    publisher = Publisher(paths, workshop, registry, histories, trees, versions, settler, uploads, quotas, space, due)
+    counts = counts_in_force()
+    outbox = Outbox(paths, config.webhook_url)
+    events = Events(counts, outbox if config.webhook_url else None)
+    publisher = Publisher(
+        paths, workshop, registry, histories, trees, versions, settler, uploads, quotas, space, due, events
+    )
     backups = Backups(config, paths, registry)
     finish = partial(finish_abandoned, paths, workshop, settler)
     return Services(
@@ -147,10 +163,15 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
         comparer=Comparer(histories, settler, versions, Resolver(trees, rule_files, 0), rule_files),
         upkeep=Upkeep(config, paths, workshop, publisher, backups, space),
         throttle=Throttle(paths.failed_logins, config.max_failed_logins, config.failed_login_window),
+        sessions=Sessions(paths.sessions),
         tokens=Tokens(paths, workshop),
         quotas=quotas,
         space=space,
         verifier=Verifier(paths, workshop, registry, histories, trees, versions, backups, finish),
         full_backups=FullBackups(config, paths, workshop, registry, histories, trees),
         full_restore=FullRestore(paths, workshop, registry, trees, finish),
+        counts=counts,
+        events=events,
+        webhooks=Webhooks(paths, outbox, counts, config.webhook_url, config.webhook_secret),
+        metrics=Metrics(config, registry, histories, due, backups, outbox, counts, afterwards),
     )

@@ -57,6 +57,10 @@ class Upkeep:
         """Write a backup and return its path; ``OperationFailed`` says why not."""
         return self._backups.back_up(now())
 
+    def backups(self) -> list[Path]:
+        """All backups that there are, the newest first."""
+        return self._backups.all()[::-1]
+
     def restart(self, environ: Mapping[str, str] = os.environ) -> None:
         """In production, have gunicorn's master reload all workers gracefully in three seconds.
 

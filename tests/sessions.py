@@ -23,7 +23,7 @@ _MADE = re.compile(
 _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d([.-]\d+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r'"(file_size|size_on_disk|bytes)":\d+'), r'"\1":N'),
-    (re.compile(r"Date: .*|ETag: .*|Last-Modified: .*"), "HEADER"),
+    (re.compile(r"Date: .*|ETag: .*|Last-Modified: .*|X-Request-ID: .*"), "HEADER"),
     (re.compile(r"\b[0-9.]+ [kMG]?B\b *"), "SIZE "),
     (re.compile(r"\r"), ""),
 )

@@ -37,6 +37,10 @@ def setting(unit: str, name: str) -> str:
     return re.findall(rf"^{name}=(.*)$", unit, re.MULTILINE)[-1]
 
 
+# As arguments of python -m.
+START = setting(SERVICE, "ExecStart").removeprefix("/opt/pages/venv/bin/").split()
+
+
 @dataclass
 class Supervised(Server):
     """Pages under a supervisor. ``project`` is where its code is.
@@ -151,7 +155,7 @@ class Supervised(Server):
             ready.settimeout(60)
             command = [sys.executable, "-c", _EXEC, ",".join(map(str, descriptors))]
             self.process = subprocess.Popen(
-                [*command, sys.executable, "-m", "gunicorn", "wsgi:app"],
+                [*command, sys.executable, "-m", *START],
                 cwd=self.project,
                 env={**self.environment(), "NOTIFY_SOCKET": name},
                 stdout=log,

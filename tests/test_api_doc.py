@@ -23,11 +23,11 @@ def shape(path: str) -> str:
 
 
 def routes(app: Flask) -> set[tuple[str, str]]:
-    """(method, path) of every route that is not the visitors'."""
+    """(method, path) of every route that is not the visitors' and no page of the console."""
     return {
         (method, rule.rule)
         for rule in app.url_map.iter_rules()
-        if not rule.endpoint.startswith("serving.")
+        if not rule.endpoint.startswith(("serving.", "console_"))
         for method in rule.methods or ()
         if method in METHODS
     }

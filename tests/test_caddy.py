@@ -1,6 +1,7 @@
 """Through real Caddy with the Caddyfile that is shipped: certificates for our sites and for no other name."""
 
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -165,6 +166,12 @@ def test_pages_sees_the_visitors_address_whatever_a_visitor_claims(front: Front,
     log = front.server.log[before:]
     assert f"from={OUTSIDE}" in log
     assert "203.0.113.9" not in log
+
+
+@pytest.mark.parametrize("claimed", [{}, {"X_Request_ID": "0123456789abcdef"}, {"Connection": "X-Request-ID"}])
+def test_caddy_names_a_request_whatever_a_client_would_have_it_called(front: Front, claimed: dict[str, str]) -> None:
+    named = front.api("GET", "/_api/sites", **basic(), **claimed).headers["X-Request-ID"]
+    assert re.fullmatch("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", named)
 
 
 @pytest.mark.parametrize("in_chunks", [False, True])

@@ -208,10 +208,10 @@ def test_systemd_understands_the_timers(tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed")
-    names = ["pages-verify.service", "pages-verify.timer", "pages-certificates.service", "pages-certificates.timer"]
+    names = [f"pages-{what}.{kind}" for what in ("verify", "backup", "certificates") for kind in ("service", "timer")]
     for name in names:
         text = (PROJECT / "deploy" / name).read_text(encoding="utf-8")
-        text = re.sub("/opt/pages/(?:.venv/bin/pages|deploy/certificates)", str(shutil.which("true")), text)
+        text = re.sub("/opt/pages/(?:venv/bin/pages|deploy/certificates)", str(shutil.which("true")), text)
         (tmp_path / name).write_text(text)
     command = [program, "verify", "--man=no", *(str(tmp_path / name) for name in names)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

@@ -154,7 +154,8 @@ def test_tenants_are_tables_with_a_plain_or_hashed_pass(make_config: Make, write
     [
         ("port", ""), ("port", "0"), ("port", "-1"), ("port", "65536"), ("port", "x"), ("port", "80.0"),
         ("port", "0x50"), ("port", "true"), ("host", ""), ("environment", ""), ("environment", "Production"),
-        ("environment", "prod"), ("admin_user", ""), ("admin_user", "a:b"), ("admin_pass", ""),
+        ("environment", "prod"), ("language", "fr"), ("language", ""),
+        ("admin_user", ""), ("admin_user", "a:b"), ("admin_pass", ""),
         ("admin_hosts", "a.com:80"), ("admin_hosts", "http://a.com"), ("admin_hosts", "*.a.com"),
         ("admin_hosts", "a.com b.com"), ("trusted_proxies", "nginx"), ("trusted_proxies", "10.0.0.1/8"),
         ("tls_ask_from", "caddy"), ("tls_ask_from", "unix"), ("tls_ask_from", "10.0.0.1/8"),

@@ -1,14 +1,17 @@
 """The documents tell the truth: every command in them is run, every setting and route is in them."""
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 import toml
 from helpers import PROJECT, Server
 from sessions import Session, commands, steady
 
+from pages.cli import main
 from pages.config import Config, load_config
 
 
@@ -39,6 +42,26 @@ def test_config_toml_explains_every_setting() -> None:
     assert unexplained == []
 
 
+GUIDES = ["docs/install.md", "docs/upgrade.md", "docs/operations.md", "docs/tls.md", "deploy/README.md"]
+
+
+# At the beginning of a line, or after what runs it elsewhere; without what its output is put into.
+COMMAND = re.compile(r"(?:^|-- |-i pages |exec pages |config\.toml )pages ([a-z].*?)(?: +[>#|].*)?$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_command_of_pages_in_a_guide_is_one_that_there_is(name: str) -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", (PROJECT / name).read_text(encoding="utf-8"), re.DOTALL)
+    lines = COMMAND.findall("\n".join(blocks))
+    assert lines
+    for line in lines:
+        # A file that is named has to be there.
+        words = shlex.split(line.replace("backup-….full.tar", "LICENSE"))
+        command = main.get_command(click.Context(main), words[0])
+        assert command is not None, line
+        command.make_context(words[0], words[1:]).close()
+
+
 @pytest.mark.parametrize("target", ["run", "test", "check", "backup", "clear-cache", "restart", "bench", "help"])
 def test_the_makefile_has_the_target(target: str) -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
@@ -51,11 +74,17 @@ def test_the_makefile_has_the_target(target: str) -> None:
         "README.md",
         "docs/api.md",
         "docs/checkpoints.md",
+        "docs/console.md",
         "docs/ci.md",
         "docs/cli.md",
+        "docs/compare.md",
+        "docs/concepts.md",
+        "docs/install.md",
+        "docs/monitoring.md",
         "docs/operations.md",
         "docs/serving.md",
         "docs/tls.md",
+        "docs/upgrade.md",
         "deploy/README.md",
         "CHANGELOG.md",
     ],

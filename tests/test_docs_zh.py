@@ -78,7 +78,7 @@ def broken_links(document: Path) -> Iterator[str]:
 
 
 def test_every_document_has_its_chinese_one_that_says_as_much() -> None:
-    """Blocks of code are copied as they are; text, headings and tables are translated."""
+    """Text, headings and tables are translated; ``scripts/copy-code`` copies the blocks of code."""
     missing = [difference for name in names() for difference in differences(name)]
     assert missing == [], "\n".join(["", *missing])
 

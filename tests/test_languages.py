@@ -15,6 +15,7 @@ from pages.languages.english_answers import ANSWERS
 from pages.languages.english_archives import ARCHIVES
 from pages.languages.english_fields import FIELDS
 from pages.languages.english_rules import RULES
+from pages.languages.template import Catalogue
 
 PACKAGE = Path(pages.__file__).parent
 TABLES = {"answers": ANSWERS, "archives": ARCHIVES, "fields": FIELDS, "rules": RULES}
@@ -22,7 +23,7 @@ ENTRIES = {chinese: english for table in TABLES.values() for chinese, english in
 # What is stored with a checkpoint is data, as the seed says it, in whatever language it is read.
 STORED = {"部署: {}", "手动创建", "由归档重建"}
 # Sources whose Chinese stands beside its English.
-BILINGUAL = {"verify/findings.py"}
+BILINGUAL = {"verify/findings.py", "web/console/language.py", "web/console/texts.py"}
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
 Nodes = list[ast.AST]
@@ -60,7 +61,7 @@ def suggested(node: ast.expr) -> str:
     chinese = ""
     for part in node.values if isinstance(node, ast.JoinedStr) else [node]:
         if isinstance(part, ast.Constant):
-            chinese += str(part.value)
+            chinese += str(part.value).replace("{", "{{").replace("}", "}}")
         elif isinstance(part, ast.FormattedValue):
             chinese += "{" + (re.findall(r"[a-z][a-z_]*", ast.unparse(part.value).lower()) or ["part"])[-1] + "}"
     return f'"{chinese}": "…",'
@@ -83,7 +84,8 @@ def test_every_chinese_message_has_its_english() -> None:
     ]
     how = (
         "These messages have no English. Add each line to its table, with the English for the dots; say what a part is"
-        " as pages/languages/template.py tells ({count:number}, {reason:message}):"
+        " as pages/languages/template.py tells ({count:number}, {reason:message}). A source whose Chinese"
+        " stands beside its English goes into BILINGUAL, here:"
     )
     assert missing == [], "\n".join([how, *missing])
 
@@ -229,6 +231,12 @@ def test_a_name_that_looks_like_a_message_changes_nothing_but_itself(chinese: st
 )
 def test_messages_within_messages_are_told_and_names_stay(message: str, told: str) -> None:
     assert in_english(message) == told
+
+
+def test_a_brace_may_stand_in_a_message() -> None:
+    catalogue = Catalogue({'必须是 {{"a": {what}}}': 'must be {{"a": {what}}}', "必须是 {{}}": "must be {{}}"})
+    assert catalogue.translated('必须是 {"a": {{b}}') == 'must be {"a": {{b}}'
+    assert catalogue.translated("必须是 {}") == "must be {}"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
+from console_person import token_in
 from helpers import PROJECT, Reply, Server, basic, wait_until, zip_of
 from nginx import Nginx, Visitors
 
@@ -111,6 +112,67 @@ def test_a_json_error_of_pages_passes_unchanged(front: Front) -> None:
     assert (reply.status, reply.json()) == (404, {"success": False, "message": "接口不存在"})
 
 
+# --- The console --------------------------------------------------------------------------------
+
+
+def signed_in(front: Front) -> dict[str, str]:
+    """The headers of somebody who has signed in to the console through nginx."""
+    form = front.get("/_admin/sign-in", "localhost")
+    cookie = form.headers["Set-Cookie"].partition(";")[0]
+    body = f"csrf={token_in(form.body.decode())}&name=admin&password=admin".encode()
+    headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+    port = front.nginx.port
+    reply = front.server.request("POST", "/_admin/sign-in", body, host="localhost", headers=headers, port=port)
+    assert (reply.status, reply.headers["Location"]) == (303, "/_admin/sites")
+    return {"Cookie": reply.headers["Set-Cookie"].partition(";")[0]}
+
+
+def test_the_console_is_used_through_nginx(front: Front) -> None:
+    headers = signed_in(front)
+    page = front.get("/_admin/sites", "localhost", **headers)
+    assert (page.status, page.headers["Cache-Control"]) == (200, "no-store")
+    assert "blog.localhost" in page.body.decode()
+    style = re.findall(r'href="(/_admin/static/[^"]+\.css)"', page.body.decode())
+    for address in style:
+        reply = front.get(address, "localhost", Accept_Encoding="gzip")
+        assert reply.headers["Content-Type"] == "text/css; charset=utf-8"
+        assert "immutable" in reply.headers["Cache-Control"]
+        assert gzip.decompress(reply.body)
+    assert len(style) == 2
+
+
+def test_an_upload_by_the_console_may_be_as_large_as_one_by_the_api(front: Front) -> None:
+    headers = signed_in(front)
+    create(front, "by-console")
+    page = front.get("/_admin/sites/default/by-console", "localhost", **headers).body.decode()
+    headers |= {"X-CSRF-Token": token_in(page), "Accept": "application/json"}
+    path, port = "/_admin/sites/default/by-console/deploy", front.nginx.port
+    for size, status in ((1_300_000, 200), (2_000_000, 413), (4_000_000, 413)):
+        archive = zip_of({"index.html": "by console", "noise.bin": os.urandom(size)})
+        boundary = b"----boundary7MA4YWxkTrZu0gW"
+        head = b'Content-Disposition: form-data; name="file"; filename="site.zip"\r\n\r\n'
+        body = b"--" + boundary + b"\r\n" + head + archive + b"\r\n--" + boundary + b"--\r\n"
+        sent = {**headers, "Content-Type": f"multipart/form-data; boundary={boundary.decode()}"}
+        assert front.server.request("POST", path, body, host="localhost", headers=sent, port=port).status == status
+    assert front.get("/", "by-console.localhost").body == b"by console"
+
+
+@pytest.mark.parametrize(
+    "path", ["/_admin", "/_admin/", "/_admin/a.css", "/_admin/none", "//_admin/", "/%5fadmin/a.css"]
+)
+def test_on_a_sites_host_the_consoles_path_is_the_sites(front: Front, path: str) -> None:
+    if front.server.api("GET", "/_api/sites/default/own-admin").status == 404:
+        create(front, "own-admin")
+    files = {"index.html": "x", "_admin/index.html": "own", "_admin/a.css": "own css"}
+    front.server.deploy(zip_of(files), site="default/own-admin", port=front.nginx.port)
+    through, direct = (
+        front.server.request("GET", path, host="own-admin.localhost", port=port)
+        for port in (front.nginx.port, front.server.port)
+    )
+    assert (through.status, through.body) == (direct.status, direct.body)
+    assert "Content-Security-Policy" not in through.headers
+
+
 # --- Size ---------------------------------------------------------------------------------------
 
 
@@ -161,7 +223,7 @@ def test_a_large_body_for_a_site_is_refused(front: Front) -> None:
 def test_the_limit_is_the_largest_upload_and_a_form_around_it() -> None:
     limit = re.findall(r"^ +client_max_body_size (\d+)m;", CONFIGURATION, re.MULTILINE)
     megabytes = Config().max_upload_bytes // 1024**2 + 1
-    assert sorted(limit) == ["1", str(megabytes)]
+    assert sorted(limit) == ["1", str(megabytes), str(megabytes)]  # Sites; the API and the console.
     assert f"max_upload_bytes = {Config().max_upload_bytes} 字节" in CONFIGURATION, "the message tells it"
 
 
@@ -416,6 +478,12 @@ def orphaned(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         nginx.stop()
 
 
+@pytest.mark.parametrize("claimed", [{}, {"X_Request_ID": "0123456789abcdef"}, {"Connection": "X-Request-ID"}])
+def test_nginx_names_a_request_whatever_a_client_would_have_it_called(front: Front, claimed: dict[str, str]) -> None:
+    reply = front.get("/_api/sites", **basic(), **claimed)
+    assert re.fullmatch("[0-9a-f]{32}", reply.headers["X-Request-ID"])
+
+
 def test_without_pages_the_api_still_answers_in_the_envelope(orphaned: Front) -> None:
     reply = orphaned.get("/_api/health")
     assert (reply.status, reply.json()) == (503, {"success": False, "message": "服务暂时不可用，请稍后重试"})
@@ -435,6 +503,12 @@ def test_without_pages_a_visitor_is_told_when_to_come_again(orphaned: Front, pat
     assert (reply.status, reply.body.decode()) == (503, plain_page(503, "Service Unavailable"))
     assert (reply.headers["Retry-After"], reply.headers["Cache-Control"]) == ("5", "no-store")
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_without_pages_the_console_is_a_page_that_says_so(orphaned: Front) -> None:
+    reply = orphaned.get("/_admin/sites", "localhost")
+    assert (reply.status, reply.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert reply.headers["Retry-After"] == "5"
 
 
 def test_nginx_does_not_tell_its_version(orphaned: Front) -> None:

@@ -6,7 +6,7 @@ triggers or extensions (``document`` has the whole list). Every function but ``c
 DATABASE_URL, which no error message repeats.
 """
 
-from pages.database.client import PgDumpUnavailable, dump, list_dump, load_dump
+from pages.database.client import PgDumpUnavailable, dump, list_dump, load_dump, require_pg_dump
 from pages.database.document import check_export
 from pages.database.export import export_tables
 from pages.database.restore import import_tables
@@ -22,6 +22,7 @@ __all__ = [
     "list_dump",
     "load_dump",
     "parse_url",
+    "require_pg_dump",
     "row_counts",
     "temporary_database",
 ]

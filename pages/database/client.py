@@ -54,6 +54,12 @@ def dump(url: str, target: Path, *, pg_dump: str = "pg_dump", timeout: float) ->
             client.run(pg_restore, "--list", path)
 
 
+def require_pg_dump(url: str, pg_dump: str, timeout: float) -> None:
+    """Could ``dump`` dump this database? PgDumpUnavailable and OperationFailed as there; nothing is written."""
+    with told_safely(url):
+        _Client(url, timeout).require_version(_find(pg_dump))
+
+
 def load_dump(
     url: str,
     source: Path,

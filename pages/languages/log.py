@@ -11,5 +11,10 @@ class InEnglish(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record; it is always told."""
         if isinstance(record.args, tuple):
-            record.args = tuple(in_english(arg) if isinstance(arg, str | Exception) else arg for arg in record.args)
+            record.args = tuple(in_english(arg) if _may_be_message(arg) else arg for arg in record.args)
         return True
+
+
+def _may_be_message(arg: object) -> bool:
+    """Whether to look: a path is what it is, also where a file's name ends like a message."""
+    return isinstance(arg, Exception) or (isinstance(arg, str) and not arg.startswith("/"))

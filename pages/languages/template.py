@@ -8,8 +8,8 @@ stands what a part may be, so that a file name that looks like a message changes
   blanks; ``{names:list}``: words with ``、`` between;
 - ``{reason:message}``: a message itself, which is translated too.
 
-A name that stands twice in a row at the end is the same text twice. Only plain searches are made: the time grows with
-the length of a message, whatever is in it.
+A brace that is only itself is written twice. A name that stands twice in a row at the end is the same text twice.
+Only plain searches are made: the time grows with the length of a message, whatever is in it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,17 +27,23 @@ class Template:
     """One message with parts that vary."""
 
     def __init__(self, chinese: str, english: str) -> None:
-        pieces = list(Formatter().parse(chinese))
-        self._literals = [literal for literal, _, _, _ in pieces]
-        self._holes = [(name, kind or "") for _, name, kind, _ in pieces if name is not None]
-        if len(self._literals) == len(self._holes):
-            self._literals.append("")
+        self._literals = [""]
+        self._holes: list[tuple[str, str]] = []
+        for literal, name, kind, _ in Formatter().parse(chinese):
+            self._literals[-1] += literal
+            if name is not None:
+                self._holes.append((name, kind or ""))
+                self._literals.append("")
         self._english = english
 
     @property
     def start(self) -> str:
         """What every such message begins with."""
         return self._literals[0]
+
+    @property
+    def varies(self) -> bool:
+        return bool(self._holes)
 
     @property
     def fixed(self) -> tuple[int, int]:
@@ -86,10 +92,10 @@ class Catalogue:
         self._fixed: dict[str, str] = {}
         self._by_start: dict[str, list[Template]] = {}
         for chinese, english in (entry for table in tables for entry in table.items()):
-            if "{" not in chinese:
-                self._fixed[chinese] = english
-                continue
             template = Template(chinese, english)
+            if not template.varies:
+                self._fixed[template.start] = english.format()
+                continue
             self._by_start.setdefault(_start(template.start), []).append(template)
         for templates in self._by_start.values():
             templates.sort(key=lambda template: template.fixed, reverse=True)

@@ -22,6 +22,7 @@ from pages.web.replies import failure, maintenance_failure, not_found_page
 
 View = TypeVar("View", bound=Callable[..., Response])
 
+CONSOLE = "/_admin"
 # What a token must be for to call a view: an action, nothing in particular ("any"), or it may not at all ("none").
 Need = Action | Literal["any", "none"]
 
@@ -70,10 +71,22 @@ def says_who_may_call(view: object) -> bool:
 
 
 def is_visitor() -> bool:
-    """Is this request for a site, by the route that matched (or by none outside ``/_api``)?"""
+    """Is this request for a site, by the route that matched (or by none outside ``/_api`` and the console)?"""
+    if is_below(CONSOLE):
+        return not _has_console(config())
     if request.endpoint is not None:
         return request.blueprint == "serving"
-    return not (request.path == "/_api" or request.path.startswith("/_api/"))
+    return not is_below("/_api")
+
+
+def is_console() -> bool:
+    """Is this request for the web console? On hosts that have none, its path is the site's as any other."""
+    return is_below(CONSOLE) and not is_visitor()
+
+
+def is_below(folder: str) -> bool:
+    """Is the path that was asked for this folder's, or below it?"""
+    return request.path == folder or request.path.startswith(f"{folder}/")
 
 
 def is_maintenance() -> bool:
@@ -86,13 +99,17 @@ def is_change() -> bool:
 
 
 def guard() -> Response | None:
-    """Refuse before any view runs; None lets the request through with ``g.user`` set."""
-    if is_visitor():
+    """Refuse before any view runs; None lets the request through with ``g.user`` set.
+
+    ``g.is_ours`` is set when it is no site's.
+    """
+    if is_visitor() or is_console():  # The console has a guard of its own (web.console.gate).
         return None
     view = current_app.view_functions.get(request.endpoint or "")
     is_for_neighbour = view in _open_to_neighbours and is_neighbour()
     if not (_on_admin_host(config()) or (is_for_neighbour and asked_by_address())):
         return not_found_page()
+    g.is_ours = True
     is_open = view in _open_to_all or is_for_neighbour
     if not is_open:
         g.user = user_of_request()
@@ -119,6 +136,11 @@ def _deny(status: int) -> Response:
     if is_maintenance():
         return maintenance_failure("权限不足", status)
     return failure("认证失败", status)
+
+
+def _has_console(settings: Config) -> bool:
+    """Not on just any host where none is named: a name that a tenant may have must not have the console's pages."""
+    return asked_host() in settings.admin_hosts if settings.admin_hosts else asked_by_address()
 
 
 def _on_admin_host(settings: Config) -> bool:

@@ -19,7 +19,7 @@ from pages.web.requests import json_object
 from pages.web.sites import own_site
 from pages.web.terms import checked_seconds, flag, only_if, seconds, time_to_come
 
-_PREVIEW_SECONDS = 86400  # Until tomorrow, unless asked otherwise.
+PREVIEW_SECONDS = 86400  # Until tomorrow, unless asked otherwise.
 
 blueprint = Blueprint("checkpoints", __name__, url_prefix="/_api/sites/<username>/<site_id>/checkpoints")
 
@@ -34,7 +34,7 @@ class CheckpointPart(BaseConverter):
 @blueprint.get("", provide_automatic_options=False)
 @token_needs("read")
 def list_checkpoints(username: str, site_id: str) -> Response:
-    site, history = _history(username, site_id)
+    site, history = history_of(username, site_id)
     sizes = services().versions.sizes_of(site, history)
     listed = [_listed(checkpoint, history, sizes[checkpoint.id]) for checkpoint in history.checkpoints]
     data: dict[str, Any] = {"current": history.current, "checkpoints": listed, "total": len(listed)}
@@ -58,7 +58,7 @@ def create_checkpoint(username: str, site_id: str) -> Response:
 @blueprint.get("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
 @token_needs("read")
 def show_checkpoint(username: str, site_id: str, checkpoint_id: str) -> Response:
-    return success(checkpoint_in(_history(username, site_id)[1], checkpoint_id))
+    return success(checkpoint_in(history_of(username, site_id)[1], checkpoint_id))
 
 
 @blueprint.put("/<checkpoint:checkpoint_id>", provide_automatic_options=False)
@@ -106,7 +106,7 @@ def confirm(username: str, site_id: str, checkpoint_id: str) -> Response:
 def preview(username: str, site_id: str, checkpoint_id: str) -> Response:
     body = json_object(optional=True)
     model.refuse_unknown(body, ("expires_in",))
-    lasts = checked_seconds("expires_in", body.get("expires_in", _PREVIEW_SECONDS))
+    lasts = checked_seconds("expires_in", body.get("expires_in", PREVIEW_SECONDS))
     site = own_site(username, site_id)
     granted = services().previews.grant(site, checkpoint_id, lasts, now())
     data = {"checkpoint_id": checkpoint_id, "url": link_of(site, granted.token), "expires_at": granted.until}
@@ -135,7 +135,8 @@ def _listed(checkpoint: model.Checkpoint, history: model.History, size: int) -> 
     return {**msgspec.structs.asdict(checkpoint), "size_on_disk": size, "pinned": checkpoint.id in history.pinned}
 
 
-def _history(username: str, site_id: str) -> tuple[model.Site, model.History]:
+def history_of(username: str, site_id: str) -> tuple[model.Site, model.History]:
+    """A site and its checkpoints: as ``own_site``, and ``HistoryBroken``."""
     site = own_site(username, site_id)
     history = services().histories.read(site)
     # Without a lock: a site that was deleted meanwhile would seem to be there, with no checkpoints.

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from pages.archive import archive_kind
 from pages.archive.names import judged_path
@@ -33,6 +33,8 @@ def deploy(username: str, site_id: str) -> Response:
         raise Forbidden()
     terms = Terms(only_if(), idempotency_key(), flag("activate", True))
     if user().may_act_for(username, site_id):  # Else nothing is told of its quota, and the refusal comes below.
+        if not dry_run and services().registry.has(username, site_id):
+            g.deploying_to = username, site_id  # From here on its end is counted and told.
         _check_room(username, site_id, request.content_length or 0, terms.key)
     with services().workshop.work() as work:
         sent = _judged(receive_upload(work, config().max_upload_bytes, services().space.watch()))
@@ -42,6 +44,7 @@ def deploy(username: str, site_id: str) -> Response:
             return _rehearsed(username, site_id, trial)
         published = services().publisher.deploy(site, sent, now(), terms)
     services().pruner.prune_later(site)
+    g.is_live = published.is_live
     data: dict[str, Any] = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
     if not published.is_live:
         data["activated"] = False

@@ -2,15 +2,16 @@
 
 import errno
 import logging
+from collections.abc import Callable
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from pages.errors import Broken, Overloaded, PagesError, StorageFull, StorageReadOnly, TooManyFailures, TooSlow
 from pages.patience import ClientTooSlow
 from pages.space import FULL
-from pages.web.auth import is_maintenance, is_visitor
+from pages.web.auth import is_console, is_maintenance, is_visitor
 from pages.web.replies import failure, maintenance_failure, method_not_allowed_page, not_found_page, page
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,9 @@ _KNOWN_CAUSES: dict[int, type[PagesError]] = {
 }
 
 
-def register(app: Flask) -> None:
-    """Make an application answer all errors this way."""
+def register(app: Flask, console_page: Callable[[str, int], Response]) -> None:
+    """Make an application answer all errors this way; ``console_page`` makes the console's page of one."""
+    app.extensions["pages.console_page"] = console_page
     app.register_error_handler(PagesError, _known)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
@@ -84,4 +86,6 @@ def _answer(message: str, status: int, data: object = None) -> Response:
         return maintenance_failure("权限不足" if status == 403 else message, status)
     if is_visitor():
         return page(status, message)
+    if is_console():
+        return current_app.extensions["pages.console_page"](message, status)  # type: ignore[no-any-return]
     return failure(message, status, data)

@@ -44,14 +44,15 @@ def diff(username: str, site_id: str, checkpoint_id: str, other_id: str) -> Resp
 @blueprint.get("/explain", provide_automatic_options=False)
 @token_needs("read")
 def explain(username: str, site_id: str) -> Response:
-    url = request.args.get("url", "")
-    if not url or len(url) > _MAX_URL:
-        raise InvalidField("url", f"必须是站点内的路径或完整地址，最多 {_MAX_URL} 个字符")
-    site = own_site(username, site_id)
-    host, path, query = _taken_apart(site, url)
+    url = _checked(request.args.get("url", ""))
+    return success(explanation(own_site(username, site_id), url, request.args.get("checkpoint")))
+
+
+def explanation(site: Site, url: str, checkpoint_id: str | None = None) -> dict[str, Any]:
+    """Why an address of a site is answered as it is, now or by a checkpoint; ``InvalidField``."""
+    host, path, query = _taken_apart(site, _checked(url))
     environ = _environ(host, path, query)
     asked = Asked(host, path, query)
-    checkpoint_id = request.args.get("checkpoint")
     tree: str | None = None
     if checkpoint_id is not None:
         tree = services().comparer.version(site, checkpoint_id).tree
@@ -68,8 +69,13 @@ def explain(username: str, site_id: str) -> Response:
     status, headers = _sent(response, environ)
     data |= {"status": status, "headers": [{"name": name, "value": value} for name, value in headers]}
     by_nginx = tree is None and services().registry.is_public(host) and not data.get("is_older")
-    data |= {"candidates": tried, "answered_by": "nginx" if by_nginx else "application"}
-    return success(data)
+    return data | {"candidates": tried, "answered_by": "nginx" if by_nginx else "application"}
+
+
+def _checked(url: str) -> str:
+    if not url or len(url) > _MAX_URL:
+        raise InvalidField("url", f"必须是站点内的路径或完整地址，最多 {_MAX_URL} 个字符")
+    return url
 
 
 def _decision(site: Site, tree: str, asked: Asked, tried: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 import json
 import logging
 
-import msgspec
 from flask import Response, g, request
 
-from pages.languages import in_english
 from pages.web.auth import is_change
+from pages.web.replies import message_of
 
 log = logging.getLogger("pages.changes")
 
@@ -17,29 +16,22 @@ def note_change(response: Response) -> Response:
     if not is_change():
         return response
     user = g.get("user")
-    log.info(
-        "who=%s%s from=%s what=%s result=%s",
-        _quoted(user.name if user else "-"),
-        f" token={_quoted(f'{user.token.id} {user.token.name}')}" if user and user.token else "",
-        request.remote_addr or "unix",
-        _quoted(f"{request.method} {request.path}{_action()}"),
-        _quoted(f"{response.status_code} {_message(response)}"),
-    )
+    token = user.token if user else None
+    told = {
+        "who": user.name if user else "-",
+        **({"token": f"{token.id} {token.name}"} if token else {}),
+        "from": request.remote_addr or "unix",
+        "what": f"{request.method} {request.path}{_action()}",
+        "result": f"{response.status_code} {message_of(response)}",
+    }
+    line = " ".join(f"{name}={text if name == 'from' else _quoted(text)}" for name, text in told.items())
+    log.info("%s", line, extra=told)
     return response
 
 
 def _action() -> str:
     """What a maintenance request asked for, or which token was made: the path says nothing."""
     return f" {g.action}" if g.get("action") else ""
-
-
-def _message(response: Response) -> str:
-    try:
-        body = msgspec.json.decode(response.get_data())
-    except msgspec.MsgspecError:
-        return ""
-    told = [body["message"]] if body.get("message") else [body.get("error", ""), body.get("details", "")]
-    return " ".join(map(in_english, told)).strip()
 
 
 def _quoted(text: str) -> str:

@@ -14,6 +14,7 @@ from flask_httpauth import HTTPBasicAuth
 
 from pages import passwords
 from pages.errors import TooManyFailures
+from pages.measures import FAILED_LOGINS
 from pages.model import now
 from pages.throttle import Attempt
 from pages.web.context import User, config, services
@@ -40,6 +41,22 @@ def user_of_request() -> User | None:
         return _user_of_token()
     credentials = basic.get_auth() if scheme == "basic" else None
     return basic.authenticate(credentials, None) if credentials else None
+
+
+def user_with(name: str, password: str) -> User | None:
+    """The user with this name and password, wherever they came from; the same time and the same limits."""
+    found: User | None = _verify(name, password)
+    return found
+
+
+def user_named(name: str) -> User:
+    """The user of a name that is somebody's."""
+    return User(name, is_admin=name == config().admin_user)
+
+
+def stored_password(name: str) -> str | None:
+    """A user's password as it stands in the settings; None for a name that is nobody's."""
+    return _known(name)[1]
 
 
 def _scheme() -> str:
@@ -81,7 +98,7 @@ def _verify(name: str, password: str) -> User | None:
                 _note_failure(attempt, found)
                 return None
     services().throttle.succeeded(attempt, time.time())
-    return User(str(found), is_admin=found == config().admin_user)
+    return user_named(str(found))
 
 
 def _attempt(name: str) -> Attempt:
@@ -93,6 +110,7 @@ def _attempt(name: str) -> Attempt:
 
 def _note_failure(attempt: Attempt, found: str | None) -> None:
     """Count it, and tell the log when that was one too many. Not a name that is nobody's: it may be a password."""
+    services().counts.add(FAILED_LOGINS)
     if not attempt.address:
         _warn_of_unknown_addresses()
     for blocked in services().throttle.failed(attempt, time.time()):

@@ -1,4 +1,4 @@
-"""Believing a proxy: ``X-Forwarded-*`` counts only when it comes from an address in the settings."""
+"""Believing a proxy: ``X-Forwarded-*`` and ``X-Request-ID`` count only from an address in the settings."""
 
 import ipaddress
 from collections.abc import Callable, Iterable
@@ -6,6 +6,8 @@ from functools import cache
 from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
+
+from pages.tracing import REQUEST_ID, judged
 
 WSGIApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -20,8 +22,11 @@ class TrustedProxies:
         self._networks = tuple(item for item in trusted if item != "unix")
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        app = self._proxied if self._is_trusted(environ.get("REMOTE_ADDR", "")) else self._app
-        return app(environ, start_response)
+        if not self._is_trusted(environ.get("REMOTE_ADDR", "")):
+            return self._app(environ, start_response)
+        if request_id := judged(environ.get("HTTP_X_REQUEST_ID", "")):
+            environ[REQUEST_ID] = request_id
+        return self._proxied(environ, start_response)
 
     def _is_trusted(self, peer: str) -> bool:
         return is_among(peer, self._networks) if peer else self._unix

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from flask import Response
+from flask import Response, g
 
-from pages.languages import translated
+from pages.languages import in_english, translated
 from pages.plain_pages import plain_page
 from pages.web.language import asked_language
 
@@ -47,6 +47,18 @@ def maintenance_failure(error: str, status: int, details: str | None = None) -> 
     """The second seed's errors: ``{"error", "details"?}``."""
     body = {"error": told(error)} | ({"details": told(details)} if details else {})
     return _in_its_language(_json(body, status))
+
+
+def message_of(response: Response) -> str:
+    """What an answer says in words, in the log's language; empty for nothing."""
+    if "outcome" in g:  # A page says it in many words.
+        return str(g.outcome)
+    try:
+        body = msgspec.json.decode(response.get_data())
+    except msgspec.MsgspecError:
+        return ""
+    told = [body["message"]] if body.get("message") else [body.get("error", ""), body.get("details", "")]
+    return " ".join(map(in_english, told)).strip()
 
 
 def page(status: int, title: str) -> Response:

@@ -37,9 +37,9 @@ _PATH_SAFE = "/!$&'()*+,;=:@~"
 
 
 class SitePath(PathConverter):
-    """Any path but the Admin API's: the route that matches decides whose a request is."""
+    """Any path but the Admin API's and the console's: the route that matches decides whose a request is."""
 
-    regex = r"(?!_api(?:/|\Z))[\s\S]*?"
+    regex = r"(?!_(?:api|admin)(?:/|\Z))[\s\S]*?"
 
 
 @blueprint.route("/<site_path:path>", methods=_METHODS, provide_automatic_options=False)
@@ -73,7 +73,7 @@ def is_plainly_a_visitors(environ: Environ) -> bool:
     return (
         environ["REQUEST_METHOD"] in ("GET", "HEAD")
         and environ["PATH_INFO"].startswith("/")
-        and not environ["PATH_INFO"].lstrip("/").startswith("_api")
+        and not environ["PATH_INFO"].lstrip("/").startswith(("_api", "_admin"))
         and "HTTP_TRANSFER_ENCODING" not in environ
         and environ.get("CONTENT_LENGTH", "0") in ("", "0")
         and not environ.get("SCRIPT_NAME")

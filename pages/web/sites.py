@@ -34,7 +34,7 @@ def own_names(username: str | None) -> list[tuple[str, str]]:
     return [name for name in names if user().may_act_for(*name)] if user().site is not None else names
 
 
-def _is_reserved(domain: str) -> bool:
+def is_reserved(domain: str) -> bool:
     """Not for tenants: a page on an admin host has the same origin as the Admin API; and the hosts of previews."""
     if user().is_admin:
         return False
@@ -63,7 +63,7 @@ def list_sites() -> Response:
 def create_site() -> Response:
     fields = new_site_fields(json_object(), user().tenant or DEFAULT_USERNAME)
     require_own(fields["username"])
-    site = services().publisher.create(fields, now(), _is_reserved)
+    site = services().publisher.create(fields, now(), is_reserved)
     response = success(site, "站点创建成功", 201)
     response.headers["Location"] = f"/_api/sites/{site.username}/{site.id}"
     return response
@@ -80,7 +80,7 @@ def show_site(username: str, site_id: str) -> Response:
 def update_site(username: str, site_id: str) -> Response:
     changes = changed_site_fields(json_object())
     require_own(username, site_id)
-    site = services().publisher.update(username, site_id, changes, now(), _is_reserved)
+    site = services().publisher.update(username, site_id, changes, now(), is_reserved)
     return success(site, "站点更新成功")
 
 

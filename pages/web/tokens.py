@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g
 
 from pages.errors import BadRequest, Forbidden, InvalidField, SiteNotFound, TokenNotFound
 from pages.model import is_name, now, refuse_unknown, string
-from pages.tokens import ACTIONS, Action, NewToken
+from pages.tokens import ACTIONS, Action, NewToken, Token
 from pages.web.auth import token_needs
 from pages.web.context import config, services, user
 from pages.web.replies import success
@@ -33,22 +33,33 @@ def whoami() -> Response:
 @blueprint.get("/tokens", provide_automatic_options=False)
 @token_needs("none")
 def list_tokens() -> Response:
-    found = services().tokens.alive(now(), None if user().is_admin else user().name)
+    found = own_tokens()
     return success({"tokens": found, "total": len(found)})
+
+
+def own_tokens() -> list[Token]:
+    """The tokens that this user may see: its own, and the admin all."""
+    return services().tokens.alive(now(), None if user().is_admin else user().name)
 
 
 @blueprint.post("/tokens", provide_automatic_options=False)
 @token_needs("none")
 def create_token() -> Response:
+    token, text = made(json_object())
+    return success({**msgspec.structs.asdict(token), "token": text}, "令牌创建成功", 201)
+
+
+def made(body: dict[str, Any]) -> tuple[Token, str]:
+    """Make the token that a body asks for: (what is told of it, the token itself). ``InvalidField``, ``Forbidden``."""
     time = now()
-    new = _new_token(json_object(), time)
+    new = _new_token(body, time)
     if new.username is not None:
         require_own(new.username)
     if new.site is not None and not services().registry.has(str(new.username), new.site):
         raise SiteNotFound()
     token, text = services().tokens.create(new, time)
     g.action = f"{token.id} {token.name}"  # For the log.
-    return success({**msgspec.structs.asdict(token), "token": text}, "令牌创建成功", 201)
+    return token, text
 
 
 @blueprint.delete("/tokens/<token_id>", provide_automatic_options=False)
@@ -57,10 +68,15 @@ def revoke_token(token_id: str) -> Response:
     own = user().token
     if own is not None and own.id != token_id:
         raise Forbidden()
+    revoke(token_id)
+    return success(message="令牌已撤销")
+
+
+def revoke(token_id: str) -> None:
+    """Make a token void: ``TokenNotFound``, also for another user's."""
     if not user().is_admin and services().tokens.get(token_id, now()).owner != user().name:
         raise TokenNotFound()
     services().tokens.revoke(token_id)
-    return success(message="令牌已撤销")
 
 
 def _new_token(body: dict[str, Any], time: datetime) -> NewToken:

@@ -93,7 +93,7 @@ SYNCS = [
     Bug(
         "the folders of a first start",
         "recovery.py",
-        "files.make_folders(paths.data / folder)",
+        "files.make_folders(paths.data / folder, 0o700 if folder in PRIVATE_FOLDERS else 0o777)",
         "(paths.data / folder).mkdir(exist_ok=True)",
         "first start",
     ),

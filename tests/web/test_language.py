@@ -14,10 +14,11 @@ from flask import Flask
 from helpers import Admin, zip_of
 from werkzeug.test import TestResponse
 
-from pages.app import create_app, set_up_logging
+from pages.app import create_app
 from pages.config import load_config
 from pages.errors import PagesError
 from pages.languages import in_english
+from pages.logs import set_up_logging
 
 BLOG = "/_api/sites/default/blog"
 ENGLISH = {"Accept-Language": "en-GB, en;q=0.9, zh;q=0.5"}
@@ -271,6 +272,11 @@ def test_what_is_wrong_with_a_record_is_logged_in_english(admin: Admin, data: Pa
     admin.get(BLOG)
     assert "The site's record is damaged (not a JSON object)" in log.getvalue()
     assert log.getvalue().isascii()
+
+
+def test_a_path_in_the_log_is_what_it_is(log: io.StringIO) -> None:
+    logging.getLogger("pages").error("%s cannot be served: %s", "/data/字段 a: 缺失", OSError(5, "缺失", "/x: 缺失"))
+    assert "/data/字段 a: 缺失 cannot be served: [Errno 5] 缺失: '/x: 缺失'" in log.getvalue()
 
 
 def test_the_document_has_every_message_in_both_languages(app: Flask) -> None:

@@ -42,6 +42,7 @@ DEPLOY = " +-+ +-+ - + +-+"
 ADMIN = "  --+ --+ - + --+"
 OWN = "    -++ -++ + + -++"
 CREATE = " --- --+ - + --+"
+WATCH = "  --- --- - - -++"
 WHOLE = "  --- --- - - --+"
 EVERY = "  +++ +++ + + +++"
 NO = "     --- --- - - ---"
@@ -89,6 +90,7 @@ CALLS = {
     ("DELETE", f"{ONE}/previews"): Call(ADMIN),
     ("GET", "/_api/health"): Call(OWN),
     ("GET", "/_api/healthz"): Call(EVERY),
+    ("GET", "/_api/metrics"): Call(WATCH),
     ("GET", "/_api/openapi.json"): Call(EVERY),
     ("GET", "/_api/whoami"): Call(EVERY),
     ("POST", "/_api/reload"): Call(WHOLE),

@@ -1,0 +1,1 @@
+"""The web console at ``/_admin``: pages for people, rendered here, over the same services as the Admin API."""

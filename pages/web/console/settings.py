@@ -1,0 +1,89 @@
+"""The settings of a site in the console: one form with every field of the API's call."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from pages.errors import PagesError
+from pages.languages import translated
+from pages.model import Site, now
+from pages.site_fields import changed_site_fields
+from pages.web.auth import CONSOLE
+from pages.web.console.answers import go, show
+from pages.web.console.language import language
+from pages.web.console.site import page_of, site_of
+from pages.web.console.sites import field_of
+from pages.web.context import services
+from pages.web.sites import is_reserved
+
+blueprint = Blueprint("console_settings", __name__, url_prefix=f"{CONSOLE}/sites/<username>/<site_id>/settings")
+
+_TEXTS = ("domain", "index", "not_found", "alias_mode", "trailing_slash")
+_FLAGS = ("enabled", "locked", "clean_urls", "spa")
+_GROUPS = {"cache": ("html", "assets", "hashed"), "retention": ("count", "days", "bytes")}
+
+
+@blueprint.get("", provide_automatic_options=False)
+def show_settings(username: str, site_id: str) -> Response:
+    """The form as the site is now."""
+    site = site_of(username, site_id)
+    return _form(site, _shown(site))
+
+
+@blueprint.post("", provide_automatic_options=False)
+def change_settings(username: str, site_id: str) -> Response:
+    """Save what the form says; what cannot be is shown again, with the reason at its field."""
+    site = site_of(username, site_id)
+    try:
+        changes = changed_site_fields(_asked())
+        services().publisher.update(username, site_id, changes, now(), is_reserved)
+    except PagesError as error:
+        if error.status >= 500:
+            raise
+        return _form(site, _typed(), error.status, translated(str(error), language()), field_of(error))
+    return go(page_of(site), "settings_saved")
+
+
+def _form(site: Site, values: dict[str, Any], status: int = 200, problem: str = "", field: str = "") -> Response:
+    return show(
+        "settings.html", status, site=site, page=page_of(site), values=values, problem=problem, field=field
+    )  # fmt: skip
+
+
+def _shown(site: Site) -> dict[str, Any]:
+    """A site's settings as the form's fields have them."""
+    shown: dict[str, Any] = {name: getattr(site, name) for name in (*_TEXTS, *_FLAGS)}
+    shown["aliases"] = "\n".join(site.aliases)
+    for group, members in _GROUPS.items():
+        for member in members:
+            value = getattr(getattr(site, group), member)
+            shown[f"{group}.{member}"] = "" if value is None else str(value)
+    return shown
+
+
+def _typed() -> dict[str, Any]:
+    """What was typed, to be shown again."""
+    typed: dict[str, Any] = {name: request.form.get(name, "") for name in _shown_names()}
+    return typed | {name: name in request.form for name in _FLAGS}
+
+
+def _shown_names() -> list[str]:
+    return [*_TEXTS, "aliases", *(f"{group}.{member}" for group, members in _GROUPS.items() for member in members)]
+
+
+def _asked() -> dict[str, Any]:
+    """The same as the body of the API's call."""
+    form = request.form
+    body: dict[str, Any] = {name: form[name].strip() for name in _TEXTS if name in form}
+    body |= {name: name in form for name in _FLAGS}
+    body["aliases"] = form.get("aliases", "").split()
+    for group, members in _GROUPS.items():
+        numbers = {member: number_of(form.get(f"{group}.{member}", "").strip()) for member in members}
+        # An empty field of the cache says the same as 0.
+        body[group] = {m: (n if n is not None or group == "retention" else 0) for m, n in numbers.items()}
+    return body
+
+
+def number_of(typed: str) -> int | str | None:
+    """A number that was typed; other text as it is, for the check to refuse by the field's name."""
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 18 else typed or None
