@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BRIEF = (0.5, 1.0, 2.0)
 LASTING = (0.5, 1.0, 2.0, 4.0, *(8.0,) * 6)
 _BUSY_TRIES = 3  # Each has waited for `lock_timeout` on the server already.
+_CUT_TRIES = 4  # Each may have sent a gigabyte. A refusal can get lost like that, on a slow line.
 _LONGEST_WAIT = 120.0
 CALL_SECONDS = 60.0
 DEPLOY_SECONDS = 900.0  # nginx waits ten minutes.
@@ -132,6 +133,7 @@ class _Tries:
         self._pauses: Iterator[float] = iter(pauses)
         self._is_repeatable = is_repeatable
         self._busy_left = _BUSY_TRIES if has_upload and pauses else 0
+        self._cut_left = _CUT_TRIES if is_repeatable else 0
 
     def pause_after(self, error: Refused | Unreached) -> float | None:
         """The seconds to wait after this, None for no further try."""
@@ -144,7 +146,8 @@ class _Tries:
 
     def _is_worth_it(self, error: Refused | Unreached) -> bool:
         if isinstance(error, Unreached):
-            return not error.is_hopeless and (self._is_repeatable or not error.is_begun)
+            self._cut_left -= error.is_begun
+            return not error.is_hopeless and (self._cut_left >= 0 or not error.is_begun)
         if error.status == 409 and "missing" not in (error.data or {}):
             self._busy_left -= 1
             return self._busy_left >= 0

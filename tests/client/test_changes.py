@@ -1,5 +1,6 @@
 """A repeated deploy sends what the server does not have, and the outcome is the same as of a whole upload."""
 
+import io
 import json
 import os
 import tarfile
@@ -199,6 +200,14 @@ def test_what_has_gone_from_the_server_meanwhile_is_sent_as_well(person: Person)
     manifests = [asked.body.split(b"\r\n\r\n")[1].split(b"\r\n--")[0] for asked in script.asked[1:]]
     assert [json.loads(each)["folders"] for each in manifests] == [["empty"], ["empty"]]
     assert json.loads(manifests[0])["files"] == digests
+    assert [sent(asked.body) for asked in script.asked[1:]] == [["pages/1.html"], ["pages/1.html", "pages/2.html"]]
+
+
+def sent(form: bytes) -> list[str]:
+    """The names in the archive of a form."""
+    archive = form.split(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0]
+    with tarfile.open(fileobj=io.BytesIO(archive)) as entries:
+        return entries.getnames()
 
 
 def test_full_asks_nothing_and_sends_all(person: Person) -> None:

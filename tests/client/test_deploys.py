@@ -11,6 +11,7 @@ from client.people import Person
 from helpers import Admin, tree_of, zip_of
 
 from pages.client import folder as folders
+from pages.client.exits import Failed
 from pages.client.folder import look_into
 from pages.client.packing import packed
 
@@ -217,6 +218,16 @@ def test_a_file_that_changes_while_it_is_sent_publishes_nothing(
     assert "z.bin" in done.err
     assert live(data) == {"index.html": b"old"}
     assert admin.checkpoints()["total"] == 1
+
+
+def test_a_file_that_changes_between_two_of_its_pieces_has_no_end(person: Person) -> None:
+    site = person.made({"big.bin": bytes(600_000)})
+    pieces = look_into(site).files[0].chunks()
+    next(pieces)
+    with open(site / "big.bin", "r+b") as file:  # Of the same size still.
+        file.write(b"new")
+    with pytest.raises(Failed):
+        list(pieces)
 
 
 @pytest.mark.parametrize(

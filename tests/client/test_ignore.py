@@ -70,7 +70,8 @@ def test_what_is_left_out_is_not_looked_at(person: Person) -> None:
     (site / "link").symlink_to("/etc/passwd")
     (site / "private").chmod(0)
     try:
-        assert [file.path for file in look_into(site).files] == ["index.html"]
+        found = look_into(site)
+        assert ([file.path for file in found.files], found.folders) == (["index.html"], ())
     finally:
         (site / "private").chmod(0o755)
 

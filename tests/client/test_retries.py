@@ -72,6 +72,20 @@ def test_what_can_be_repeated_without_harm_is(method: str, upload: bool, answers
         assert {asked.body for asked in script.asked} == {b"samebody"}
 
 
+def test_a_site_that_stays_busy_is_given_up_before_a_server_that_is_away() -> None:
+    with Script([BUSY] * 9) as script:
+        ended, _ = call(script, "POST", upload=True, pauses=(0.0,) * 9)
+    assert len(script.asked) == 4
+    assert ended.exit_code == 5
+
+
+def test_an_upload_that_is_cut_off_again_and_again_is_given_up() -> None:
+    with Script([None] * 9) as script:
+        ended, _ = call(script, "POST", upload=True, pauses=(0.0,) * 9)
+    assert len(script.asked) == 5
+    assert ended.exit_code == 6
+
+
 @pytest.mark.parametrize(
     ("after", "slept"),
     [("7", [7.0]), ("0", [0.0]), ("121", []), ("Sat, 21 Nov 2026 17:40:43 GMT", [1.0]), ("-1", [1.0])],

@@ -129,6 +129,11 @@ def test_a_token_goes_over_a_network_encrypted_only(person: Person, url: str, is
     assert "--insecure-http" in done.err
 
 
+def test_nobody_types_a_password_that_others_could_read(person: Person) -> None:
+    with pytest.raises(Failed):
+        Servers(person.environment()).by_password("http://pages.example.com", False, lambda *_: pytest.fail("asked"))
+
+
 def test_a_redirect_is_told_and_not_followed(person: Person) -> None:
     with Script([]) as elsewhere, Script([(307, {"Location": f"{elsewhere.url}/_api/whoami"}, b"")]) as script:
         done = person.run("whoami", "--url", script.url, PAGES_TOKEN="t")

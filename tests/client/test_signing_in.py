@@ -49,6 +49,13 @@ def test_a_logout_makes_the_token_void(member: Person, service: str, admin: Admi
     assert member.run("whoami", PAGES_URL=service, PAGES_TOKEN=token).status == 3
 
 
+def test_a_token_that_is_void_already_is_forgotten(member: Person, service: str, admin: Admin) -> None:
+    assert admin.delete(f"/_api/tokens/{tokens(admin)[0]['id']}").status_code == 200
+    assert member.run("whoami").status == 3
+    member.ok("logout")
+    assert stored(member)["servers"] == {}
+
+
 def test_a_logout_that_nobody_hears_keeps_the_token_unless_asked(person: Person) -> None:
     with Script([told(200, "", {"name": "x", "role": "admin", "token": None})]) as script:
         person.ok("login", script.url, "--token", "-", stdin="pages_1_2\n")
