@@ -37,7 +37,8 @@ def init(
     """Make a folder ready, with every setting explained.
 
     FOLDER is this one, unless it is named; it gets a config.toml and the folders for data and backups. The settings
-    are those for production, with a password that is made up, shown once and kept as a hash. Nothing that is there already is changed.
+    are those for production, with a password that is made up, shown once and kept as a hash. Nothing that is there
+    already is changed.
     """
     account = _account(user)
     path = folder.absolute() / "config.toml"

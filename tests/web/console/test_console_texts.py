@@ -2,8 +2,6 @@
 
 import hashlib
 import re
-from configparser import ConfigParser
-from fnmatch import fnmatch
 from pathlib import Path
 from string import Formatter
 
@@ -107,14 +105,6 @@ def test_a_page_has_nothing_inline_and_nothing_from_elsewhere(template: Path) ->
 def test_our_own_files_name_no_other_host(name: str) -> None:
     source = (PACKAGE / "static" / name).read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?:|//[a-z0-9.-]+\.[a-z]{2,}/|@import|eval\(|innerHTML", source)
-
-
-@pytest.mark.parametrize("path", [*TEMPLATES, *STATIC], ids=lambda path: path.name)
-def test_every_file_is_in_the_package(path: Path) -> None:
-    setup = ConfigParser()
-    setup.read(PROJECT / "setup.cfg", encoding="utf-8")
-    patterns = setup["options.package_data"]["pages.web.console"].split(",")
-    assert any(fnmatch(str(path.relative_to(PACKAGE)), pattern.strip()) for pattern in patterns)
 
 
 def test_a_file_is_kept_for_good_under_an_address_that_names_its_content(client: FlaskClient) -> None:
