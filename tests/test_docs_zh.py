@@ -10,8 +10,8 @@ from helpers import PROJECT
 
 CHINESE = PROJECT / "docs" / "zh"
 OUTSIDE_DOCS = ("README.md", "SECURITY.md")
-# Take README.md out when its second line is its link.
-NO_LINK_YET = {"README.md"}
+# A document stands here until it has a link to its other language.
+NO_LINK_YET: set[str] = set()
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
