@@ -142,6 +142,14 @@ def upload(content: bytes) -> dict[str, Any]:
     return {"file": (io.BytesIO(content), "site.zip")}
 
 
+def test_a_deploy_that_has_to_send_more_files_has_not_failed_yet(admin: Admin, services: Services) -> None:
+    before = len(queued(services))
+    manifest = json.dumps({"files": {"index.html": "0" * 64}}).encode()
+    data = {"manifest": (io.BytesIO(manifest), "manifest.json")}
+    assert admin.post("/_api/sites/default/blog/deploy", data=data).status_code == 409
+    assert len(queued(services)) == before
+
+
 def test_a_version_that_is_only_stored_is_told_as_such(admin: Admin, services: Services) -> None:
     data = upload(zip_of({"index.html": "x"}))
     assert_success(admin.post("/_api/sites/default/blog/deploy?activate=false", data=data))

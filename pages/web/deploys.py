@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g, request
 
 from pages.archive import archive_kind
 from pages.archive.names import judged_path
-from pages.errors import BadArchive, Forbidden, InvalidField, TooLarge
+from pages.errors import BadArchive, FilesMissing, Forbidden, InvalidField, TooLarge
 from pages.model import now, refuse_unknown
 from pages.publish import Terms, Trial
 from pages.uploads import Sent
@@ -42,7 +42,11 @@ def deploy(username: str, site_id: str) -> Response:
         if dry_run:
             trial = services().publisher.rehearse(site, sent, now(), terms.only_if)
             return _rehearsed(username, site_id, trial)
-        published = services().publisher.deploy(site, sent, now(), terms)
+        try:
+            published = services().publisher.deploy(site, sent, now(), terms)
+        except FilesMissing:
+            g.pop("deploying_to", None)  # It has not failed yet: its client sends what is missing.
+            raise
     services().pruner.prune_later(site)
     g.is_live = published.is_live
     data: dict[str, Any] = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
