@@ -117,6 +117,13 @@ def database(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database(name)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep folders of tests that run side by side short: there are unix sockets in them, of 107 bytes at most."""
+    if hasattr(config, "workerinput"):
+        config.option.basetemp = config.option.basetemp.replace("popen-gw", "")
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """A hash's id is its method: the same in every run, as tests that are shared out among processes need it."""
     return val.partition("$")[0] if isinstance(val, str) and val.startswith(("pbkdf2:", "scrypt:")) else None

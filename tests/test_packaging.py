@@ -77,7 +77,8 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else_of_the_proje
 def test_an_sdist_builds_the_wheel_that_the_project_does(environment: Environment, wheel: Path) -> None:
     built = {name: data for name, data in contents(wheel).items() if name.startswith("pages/")}
     assert {name: (environment.packages / name).read_bytes() for name in built} == built
-    installed = {str(path.relative_to(environment.packages)) for path in (environment.packages / "pages").rglob("*.*")}
+    found = (path for path in (environment.packages / "pages").rglob("*") if path.is_file())
+    installed = {str(path.relative_to(environment.packages)) for path in found}
     assert {name for name in installed if "__pycache__" not in name} == set(built)
 
 
