@@ -33,7 +33,7 @@ test: $(VENV)/.test ## Install what the tests need and run them all: make test A
 
 faults: $(VENV)/.test ## Every fault at every point, and the fuzzers: make test runs a quick part of it
 	@scripts/install-test-packages
-	PAGES_TEST_THOROUGH=1 $(BIN)/pytest tests/faults tests/test_browser.py $(ARGS)
+	PAGES_TEST_THOROUGH=1 $(BIN)/pytest tests/faults tests/test_browser.py tests/test_console_browser.py tests/test_ci.py tests/client/test_large.py $(ARGS)
 
 check: lint types test ## Everything CI runs: lint, types, tests
 

@@ -317,7 +317,8 @@ def test_what_cannot_be_asked_for_is_said_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("settings", "status", "told"),
     [
-        ({"PAGES_SITE": "alice/other"}, DENIED, "Permission denied"), ({"PAGES_SITE": "bob/blog"}, DENIED, "Permission denied"),
+        ({"PAGES_SITE": "alice/other"}, DENIED, "Permission denied"),
+        ({"PAGES_SITE": "bob/blog"}, DENIED, "Permission denied"),
         ({"PAGES_DIR": "linked"}, FAILED, "symlinks are not allowed: ./link"),
         ({"PAGES_KEY": "once"}, CONFLICT, "Idempotency-Key"),
     ],
