@@ -84,7 +84,8 @@ class Outbox:
     def put_off(self, entry: Entry, due: int) -> None:
         """An attempt has failed, the next is due then."""
         later = entry._replace(attempts=min(entry.attempts + 1, 99), due=due)
-        os.rename(self._folder / entry.name, self._folder / later.name)
+        with suppress(FileNotFoundError):  # It was one too many meanwhile.
+            os.rename(self._folder / entry.name, self._folder / later.name)
 
     def remove(self, entry: Entry) -> None:
         """It has arrived, or never will."""

@@ -356,6 +356,23 @@ def test_a_tenants_flood_pushes_out_its_own_events(services: Services, monkeypat
     assert [entry.username for entry in box.entries()] == ["alice", "bob", "mallory", "mallory"]
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_event_may_be_one_too_many_while_it_is_sent(
+    services: Services, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(outbox, "MOST", 1)
+    box = outbox.Outbox(services.paths, services.config.webhook_url)
+    box.put("default", "blog", b'{"id": "msg_1"}')
+
+    class Meanwhile(Receiver):
+        def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+            box.put("default", "blog", b'{"id": "msg_2"}')
+            return Answer(status)
+
+    sender(services, Meanwhile()).run_due(later(0))
+    assert [box.read(entry) for entry in box.entries()] == [b'{"id": "msg_2"}']
+
+
 def test_two_workers_do_not_send_the_same_event(admin: Admin, services: Services) -> None:
     inner = Receiver()
     other = sender(services, inner)
