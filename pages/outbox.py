@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
@@ -50,23 +51,26 @@ class Outbox:
     def put(self, username: str, site_id: str, body: bytes) -> bool:
         """Add an event; the caller holds the site's lock, which keeps them in order. Raises ``OSError``.
 
-        When there are too many the oldest one goes. False when that was so, or nobody wants events any more.
+        When there are too many one goes (``_least_missed``). False when that was so, or nobody wants events any more.
         """
         if self.is_stopped():
             return False
         self._folder.mkdir(exist_ok=True)
         before = self.entries()
         happened_ns = max([self._clock(), *(entry.happened_ns + 1 for entry in before[-1:])])
+        new = Entry(happened_ns, 0, 0, username, site_id)
         aside = self._folder / f".{secrets.token_hex(8)}"
         try:
             aside.write_bytes(body)
-            os.rename(aside, self._folder / Entry(happened_ns, 0, 0, username, site_id).name)
+            os.rename(aside, self._folder / new.name)
         except OSError:
             with suppress(OSError):
                 aside.unlink()
             raise
-        for entry in before[: max(0, len(before) + 1 - MOST)]:
-            self.remove(entry)
+        waiting = [*before, new]
+        while len(waiting) > MOST:
+            waiting.remove(gone := _least_missed(waiting))
+            self.remove(gone)
         return len(before) < MOST
 
     def entries(self) -> list[Entry]:
@@ -80,7 +84,8 @@ class Outbox:
     def put_off(self, entry: Entry, due: int) -> None:
         """An attempt has failed, the next is due then."""
         later = entry._replace(attempts=min(entry.attempts + 1, 99), due=due)
-        os.rename(self._folder / entry.name, self._folder / later.name)
+        with suppress(FileNotFoundError):  # It was one too many meanwhile.
+            os.rename(self._folder / entry.name, self._folder / later.name)
 
     def remove(self, entry: Entry) -> None:
         """It has arrived, or never will."""
@@ -114,6 +119,12 @@ class Outbox:
             return os.listdir(self._folder)
         except FileNotFoundError:
             return []
+
+
+def _least_missed(waiting: list[Entry]) -> Entry:
+    """The oldest of the tenant that has the most: whoever floods the outbox pushes out nobody else's."""
+    (username, _), *_ = Counter(entry.username for entry in waiting).most_common(1)
+    return next(entry for entry in waiting if entry.username == username)
 
 
 def _entry(name: str) -> Entry | None:

@@ -54,6 +54,7 @@ class Published:
     checkpoint: Checkpoint
     warnings: list[str]
     is_live: bool = True
+    is_new: bool = True
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class Publisher:
             if known is not None:
                 if not self._holds(site, known, new):
                     raise KeyReused()
-                return Published(known, warnings, before.current == known.id)
+                return Published(known, warnings, before.current == known.id, is_new=False)
             history.require_current(before, terms.only_if)
             is_locked = self._registry.get(site.username, site.id).locked
             if is_locked and terms.activate:

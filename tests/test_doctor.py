@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, TCPServer
 from typing import Any
 
 import pytest
@@ -269,6 +270,20 @@ def test_an_answer_that_is_not_healthy_is_a_problem(look: Look, status: int, bod
         (found,) = look("service", pages_port=str(server.server_port))["service"]
     assert found[0] == "problem"
     assert said in found[1]
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
+def test_a_program_on_the_port_that_speaks_something_else_is_a_problem(look: Look, said: bytes) -> None:
+    class Other(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            self.request.sendall(said)
+
+    with TCPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request).start()
+        (found,) = look("service", pages_port=str(server.server_address[1]))["service"]
+    assert found[0] == "problem"
+    assert "not as Pages" in found[1]
 
 
 def test_a_database_that_can_be_dumped_is_fine(look: Look, database: str) -> None:

@@ -167,6 +167,17 @@ def test_a_deploy_is_counted_by_how_it_ended(
     )
 
 
+def test_a_retry_of_the_same_deploy_is_counted_once(admin: Admin) -> None:
+    for content in ("1", "1", "2", "1"):
+        data = {"file": (io.BytesIO(zip_of({"index.html": content})), "site.zip")}
+        key = {"Idempotency-Key": f"build-{content}"}
+        assert admin.post("/_api/sites/default/blog/deploy", data=data, headers=key).status_code == 200
+    samples = told(admin)
+    assert value(samples, "pages_deploys_total", result="live") == 2
+    assert value(samples, "pages_deploys_total", result="stored") == 0
+    assert value(samples, "pages_deploy_size_bytes_count") == 2
+
+
 def deploy_to(admin: Admin, query: str) -> Any:
     data = {"file": (io.BytesIO(zip_of({"index.html": "new"})), "site.zip")}
     return admin.post(f"/_api/sites/default/blog/deploy{query}", data=data)

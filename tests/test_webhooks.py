@@ -356,6 +356,31 @@ def test_only_so_many_wait_and_the_oldest_goes(
     assert services.counts.memory.totals()["pages_webhook_attempts", "dropped"] == 2
 
 
+def test_a_tenants_flood_pushes_out_its_own_events(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MOST", 4)
+    box = outbox.Outbox(services.paths, "https://x.y/")
+    for who in ("alice", "bob", "bob", "mallory", *["mallory"] * 9):
+        box.put(who, "blog", b"{}")
+    assert [entry.username for entry in box.entries()] == ["alice", "bob", "mallory", "mallory"]
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_event_may_be_one_too_many_while_it_is_sent(
+    services: Services, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(outbox, "MOST", 1)
+    box = outbox.Outbox(services.paths, services.config.webhook_url)
+    box.put("default", "blog", b'{"id": "msg_1"}')
+
+    class Meanwhile(Receiver):
+        def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+            box.put("default", "blog", b'{"id": "msg_2"}')
+            return Answer(status)
+
+    sender(services, Meanwhile()).run_due(later(0))
+    assert [box.read(entry) for entry in box.entries()] == [b'{"id": "msg_2"}']
+
+
 def test_two_workers_do_not_send_the_same_event(admin: Admin, services: Services) -> None:
     inner = Receiver()
     other = sender(services, inner)
@@ -376,6 +401,16 @@ def test_a_clock_that_goes_back_keeps_the_order(services: Services) -> None:
     for body in (b"1", b"2", b"3"):
         assert box.put("default", "blog", body)
     assert [box.read(entry) for entry in box.entries()] == [b"1", b"2", b"3"]
+
+
+def test_after_a_clock_that_was_ahead_nothing_waits_for_the_time_it_told(services: Services) -> None:
+    ahead = later(365 * 86400)
+    box = outbox.Outbox(services.paths, "https://x.y/", lambda: int(ahead.timestamp() * 1e9))
+    box.put("default", "blog", b'{"id": "msg_1"}')
+    hook = sender(services, Receiver(500, 200))
+    hook.run_due(ahead)
+    hook.run_due(later(1))
+    assert box.entries() == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 
 from pages import database
@@ -34,6 +35,8 @@ def service(examined: Examined) -> Findings:
     except OSError as error:
         reason = getattr(error, "reason", error)
         yield problem(f"no answer from {url}: {reason}", "start it: systemctl start pages, or pages serve")
+    except HTTPException as error:  # Somebody who speaks something else, or stops in the middle.
+        yield _foreign(f"{url} answers {str(error).strip()!r}")
 
 
 def _address(config: Config) -> str:
@@ -45,10 +48,14 @@ def _judged(url: str, status: int, body: bytes) -> Finding:
     try:
         said = json.loads(body)["data"]["status"]
     except (ValueError, TypeError, KeyError):
-        return problem(f"{url} answers {status}, and not as Pages does", "another program may have the port: ss -ltnp")
+        return _foreign(f"{url} answers {status}")
     if status == 200 and said == "healthy":
         return ok(f"{url} is healthy")
     return problem(f"{url} answers {status}, {said}", "its log says why: journalctl -u pages")
+
+
+def _foreign(answers: str) -> Finding:
+    return problem(f"{answers}, and not as Pages does", "another program may have the port: ss -ltnp")
 
 
 def dumps(examined: Examined) -> Findings:

@@ -49,6 +49,8 @@ def deploy(username: str, site_id: str) -> Response:
             raise
     services().pruner.prune_later(site)
     g.is_live = published.is_live
+    if not published.is_new:  # Sent again, and counted when it was made.
+        g.pop("deploying_to")
     data: dict[str, Any] = {"username": username, "id": site_id, "checkpoint": published.checkpoint}
     if not published.is_live:
         data["activated"] = False

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from flask import Blueprint, Response, request
 from werkzeug.test import run_wsgi_app
 
-from pages.errors import InvalidField
+from pages.errors import InvalidField, SiteBroken, SiteNotFound
 from pages.hosts import canonical_domain, covers
 from pages.model import Site
 from pages.resolve import Asked
@@ -107,12 +107,23 @@ def _taken_apart(site: Site, url: str) -> tuple[str, str, str]:
         host = canonical_domain(parts.hostname) if parts.hostname else site.domain
     except ValueError:
         raise InvalidField("url", "不是有效的地址") from None
-    if parts.scheme not in ("", "http", "https") or not any(covers(domain, host) for domain in site.domains):
+    if parts.scheme not in ("", "http", "https") or not _leads_to(site, host):
         raise InvalidField("url", "的主机不属于该站点")
     path = unquote_to_bytes(parts.path or "/").decode("latin-1")
     if not path.startswith("/") or path.lstrip("/").startswith("_api"):
         raise InvalidField("url", "必须以 / 开头，且不能是管理接口的路径")
     return host, path, parts.query
+
+
+def _leads_to(site: Site, host: str) -> bool:
+    """Is a host the site's? One that another site has for itself is not, though a wildcard of this one covers it."""
+    try:
+        owner = services().registry.owner_of(host)
+    except SiteNotFound:
+        return any(covers(domain, host) for domain in site.domains)
+    except SiteBroken:
+        return False
+    return (owner.username, owner.id) == (site.username, site.id)
 
 
 def _environ(host: str, path: str, query: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Whatever is shown of a preview is for nobody's cache and for no search engine.
 """
 
 import logging
+import re
 from typing import Any
 from urllib.parse import parse_qs, quote
 
@@ -35,8 +36,8 @@ def link_of(site: Site, token: str) -> str:
 
 def page_on(host: str, path: str) -> str:
     """The whole address of a page on a host, as above."""
-    _, colon, port = request.host.partition(":")
-    return f"{request.scheme}://{host}{colon}{port}{path}"
+    port = "".join(re.findall(r":[0-9]+\Z", request.host))  # There are colons in an IPv6 address too.
+    return f"{request.scheme}://{host}{port}{path}"
 
 
 def follow(environ: Environ, services: Services, site: Site) -> Response:

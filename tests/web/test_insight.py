@@ -218,6 +218,22 @@ def test_an_address_that_is_not_the_site_s_is_refused(admin: Admin, url: str | N
     assert_failure(admin.get(f"{SITE}/explain", query_string=query), 400, message)
 
 
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_a_site_below_a_wildcard_is_not_explained_to_who_has_the_wildcard(
+    admin: Admin, data: Path, is_broken: bool
+) -> None:
+    assert_success(admin.put(SITE, json={"aliases": ["*.localhost"], "alias_mode": "serve"}))
+    admin.create("other")
+    if is_broken:
+        (data / "registry/default/other.json").write_text("{")
+    body = {"name": "blog's", "actions": ["read"], "username": "default", "site": "blog"}
+    token = assert_success(admin.post("/_api/tokens", json=body), 201)["token"]
+    for host, status in (("any.localhost", 200), ("other.localhost", 400)):
+        query = {"url": f"http://{host}/"}
+        headers = {"Authorization": f"Bearer {token}"}
+        assert admin.client.get(f"{SITE}/explain", query_string=query, headers=headers).status_code == status
+
+
 def test_what_is_not_there_cannot_be_explained(admin: Admin) -> None:
     assert_failure(admin.get("/_api/sites/default/nope/explain?url=/"), 404, "站点不存在")
     assert_failure(admin.get("/_api/sites/default/nope/explain"), 400)

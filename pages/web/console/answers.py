@@ -110,8 +110,10 @@ def _remember(response: Response, flash: Flash) -> None:
 
 
 def _taken() -> Flash | None:
-    """The message that the request before left; only one that this visit was given."""
+    """The message that the request before left; only one that this session was given: without one there is none."""
     data, _, signature = cookie(_FLASH).rpartition(".")
-    if not data or not hmac.compare_digest(signature.encode(), form_token(f"message {data}").encode()):
+    if g.user is None or not data:
+        return None
+    if not hmac.compare_digest(signature.encode(), form_token(f"message {data}").encode()):
         return None
     return _flashes.decode(base64.urlsafe_b64decode(data))

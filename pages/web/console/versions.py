@@ -8,6 +8,7 @@ from pages.model import checkpoint_description, now
 from pages.web.auth import CONSOLE
 from pages.web.checkpoints import PREVIEW_SECONDS, history_of
 from pages.web.console.answers import go, show
+from pages.web.console.settings import number_of
 from pages.web.console.site import page_of, site_of
 from pages.web.context import services
 from pages.web.preview_links import link_of
@@ -46,8 +47,7 @@ def show_version(username: str, site_id: str, checkpoint_id: str) -> Response:
 def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
     """Serve this version; with ``confirm_within`` only for so long, unless somebody confirms it."""
     site = site_of(username, site_id)
-    typed = request.form.get("confirm_within", "")
-    lasts = checked_seconds("confirm_within", int(typed) if typed.isascii() and typed.isdigit() else typed or None)
+    lasts = checked_seconds("confirm_within", number_of(request.form.get("confirm_within", "")))
     services().publisher.checkout(site, checkpoint_id, now(), None, lasts)
     return go(page_of(site), "switched_on_trial" if lasts else "switched", id=checkpoint_id)
 

@@ -5,7 +5,7 @@ import hmac
 import re
 import secrets
 import time
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from flask import Response, g, request
 
@@ -58,7 +58,7 @@ def is_own_form(untrusted_token: str, purpose: str = "form") -> bool:
 
 def remember_form(response: Response) -> Response:
     """Give the browser what the token of the sign-in form is bound to: there is no session yet."""
-    if g.user is None and request.cookies.get(_cookie("pages-form")) != g.get("form_value"):
+    if "form_value" in g and cookie("pages-form") != g.form_value:
         set_cookie(response, "pages-form", g.form_value)
     return response
 
@@ -91,7 +91,7 @@ def safe_next(untrusted_next: str) -> str:
     is_path = untrusted_next.startswith((f"{CONSOLE}/", f"{CONSOLE}?")) or untrusted_next == CONSOLE
     if not is_path or len(untrusted_next) > _MAX_NEXT or not untrusted_next.isprintable() or "\\" in untrusted_next:
         return HOME
-    path = urlsplit(untrusted_next).path
+    path = unquote(urlsplit(untrusted_next).path)  # To a browser "%2e%2e" is ".." as well.
     return HOME if ".." in path.split("/") or "//" in path else untrusted_next
 
 

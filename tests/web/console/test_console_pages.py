@@ -47,6 +47,15 @@ def values_of(page: str) -> dict[str, str]:
     return values | {name: "on" for name, checked in flags if checked}
 
 
+@pytest.mark.parametrize("host", ["localhost:1323", "192.0.2.1", "[::1]", "[::1]:1323"])
+def test_links_lead_to_the_port_that_was_asked_by_whatever_name_or_address(admin: Admin, host: str) -> None:
+    person = Person(admin.client, f"http://{host}")
+    person.sign_in()
+    page = unescape(person.get(SITE).text)
+    assert f'href="http://blog.localhost{":1323" * host.endswith(":1323")}/"' in page
+    assert f"http://{host}/_api/sites/default/blog/deploy" in page
+
+
 # --- The list, and new sites ------------------------------------------------------------------
 
 
@@ -184,7 +193,7 @@ def test_a_switch_on_trial_waits_for_its_confirmation(person: Person, admin: Adm
     assert person.post(f"{own}/confirm", form_on=SITE).status_code == 409
 
 
-@pytest.mark.parametrize("typed", ["x", "-1", "0", "99999999"])
+@pytest.mark.parametrize("typed", ["x", "-1", "0", "99999999", "9" * 5000])
 def test_an_odd_time_for_a_trial_changes_nothing(person: Person, admin: Admin, versions: list[str], typed: str) -> None:
     own = f"{SITE}/checkpoints/{versions[0]}"
     assert person.post(f"{own}/checkout", form_on=own, confirm_within=typed).status_code == 400

@@ -1,5 +1,8 @@
 """Signing in to the console and out of it: cookies, wrong passwords, and what a session is good for."""
 
+import base64
+import hashlib
+import hmac
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -121,7 +124,7 @@ def test_another_password_ends_all_sessions(make_app: Callable[..., Flask]) -> N
                 "", "/", "//evil.example", "https://evil.example/_admin/", "/_administrator", "/_admin/../other",
                 "/_admin/..", "/_admin//evil.example", "/\\evil.example", "/_admin/\\..", "javascript:alert(1)",
                 "/_admin/\r\nSet-Cookie: a=b", "/_admin/\x00", "/_api/sites", "_admin/sites", " /_admin/sites",
-                "/_admin/" + "x" * 2000,
+                "/_admin/" + "x" * 2000, "/_admin/%2e%2e/other", "/_admin/.%2E/other", "/_admin/%2f/evil.example",
             )
         ),
     ],
@@ -157,6 +160,34 @@ def test_the_form_for_signing_in_needs_its_token_as_well(person: Person, token: 
     answer = person.call("POST", "/_admin/sign-in", data=fields)
     assert answer.status_code == 403
     assert person.get("/_admin/sites").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/_admin/language/xx", {}, 404),
+        ("/_admin/static/0/console.css", {}, 404),
+        ("/_admin/sites", {"Sec-Fetch-Site": "same-site"}, 403),
+        ("/_admin/sites", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, 200),
+    ],
+)
+def test_who_has_seen_the_form_and_not_signed_in_is_shown_pages_without_one(
+    person: Person, path: str, headers: dict[str, str], status: int
+) -> None:
+    person.get("/_admin/sign-in")
+    assert person.get(path, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("said", ['{"message":"Call 555 0100"}', '{"mess', "{}"])
+def test_nobody_is_told_anything_before_signing_in(person: Person, said: str) -> None:
+    """A host below the same domain can set cookies, and then knows what a message has to be signed with."""
+    known, data = "a" * 43, base64.urlsafe_b64encode(said.encode()).decode()
+    signature = hmac.new(known.encode(), f"csrf message {data}".encode(), hashlib.sha256).hexdigest()
+    person.client.set_cookie("pages-form", known)
+    person.client.set_cookie("pages-message", f"{data}.{signature}")
+    page = person.get("/_admin/sign-in")
+    assert page.status_code == 200
+    assert "flash" not in page.text
 
 
 def test_a_token_of_another_browser_is_none(client: FlaskClient) -> None:
