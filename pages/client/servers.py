@@ -30,7 +30,9 @@ class Server:
     may_be_read: bool = False
 
     def check(self) -> None:
-        """``Failed`` when a secret would be sent so that others can read it."""
+        """``Failed`` when a secret would be sent so that others can read it, or cannot be sent at all."""
+        if not (self.token.isascii() and self.token.isprintable()):  # A refusal by the library would show it.
+            raise Failed("the token is none: it is pages_, an id and a secret, in one line of ASCII", USAGE)
         if not self.may_be_read and address.is_readable_on_the_way(self.url):
             raise Failed(
                 f"{self.url} is not encrypted: whoever is on the way could read the token. Use https, "
@@ -56,7 +58,7 @@ class Servers:
     def chosen(self, url: str | None = None, insecure_http: bool = False) -> Server:
         """The server, with what opens it. ``Failed`` when none is known, or nothing to open it with."""
         named, is_ours = self.named(url)
-        token = self._environ.get("PAGES_TOKEN", "")
+        token = self._environ.get("PAGES_TOKEN", "").strip()  # Of a file, with the end of its line.
         if named:
             return self._known(named, token if is_ours else "", insecure_http)
         if token:

@@ -149,6 +149,20 @@ def test_english_is_asked_for_with_the_token(person: Person) -> None:
     assert (headers["Authorization"], headers["Accept-Language"]) == ("Bearer t", "en")
 
 
+@pytest.mark.parametrize("token", ["pages_1_2\nX-Other: 1", "pages_1_\u00e9", "pages_1_\udcff", "pages_1_2\x00"])
+def test_a_token_that_is_none_is_neither_sent_nor_shown(token: str) -> None:
+    with pytest.raises(Failed) as failed:
+        Server("https://pages.example.com", token).check()
+    assert failed.value.exit_code == 2
+    assert "pages_1" not in failed.value.message
+
+
+def test_the_end_of_a_line_is_no_part_of_a_token(person: Person) -> None:
+    with Script([WHO]) as script:
+        person.ok("whoami", "--url", script.url, PAGES_TOKEN="t\n")
+    assert script.asked[0].headers["Authorization"] == "Bearer t"
+
+
 def test_no_proxy_stands_between_us_and_this_machine(person: Person) -> None:
     with Script([WHO]) as script:
         person.ok(
