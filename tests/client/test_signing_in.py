@@ -75,7 +75,8 @@ def test_a_second_login_revokes_the_token_of_the_first(member: Person, service: 
 def test_a_given_token_is_stored_once_the_server_knows_it(person: Person, service: str, admin: Admin) -> None:
     body = {"name": "ci", "actions": ["deploy"], "username": "default", "site": "blog"}
     text = assert_success(admin.post("/_api/tokens", json=body), 201)["token"]
-    assert person.run("login", service, "--token", text[:-1] + "0").status == 3
+    another = text[:-1] + ("0" if text[-1] != "0" else "1")
+    assert person.run("login", service, "--token", another).status == 3
     person.ok("login", service, "--token", text)
     assert "deploy on default/blog" in person.ok("whoami").out
     assert person.run("sites", "list").status == 3
