@@ -1,5 +1,6 @@
 """How commands end: a status for scripts, a sentence for people, the API's data for programs."""
 
+import gzip
 import importlib
 import json
 import re
@@ -43,6 +44,9 @@ NO_API = (404, {"Content-Type": "text/html"}, b"<h1>Not found</h1>")
         ((502, {}, b"<h1>Bad gateway</h1>"), 6),
         ((200, {}, b"<h1>Another server</h1>"), 6),
         ((200, {}, b'{"hello": "world"}'), 6),
+        ((200, {}, b"[" * 100_000), 6),
+        ((200, {"Content-Encoding": "gzip"}, b"no gzip"), 6),
+        ((200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(100_000_000))), 6),
         (NO_API, 6),
         ((302, {"Location": "https://login.example/"}, b""), 6),
         (None, 6),
@@ -75,6 +79,33 @@ def test_a_name_that_nobody_has_is_not_asked_for_again(person: Person, monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
     assert person.run("sites", "list", "--url", "https://nobody.invalid", PAGES_TOKEN="t").status == 6
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sites", "update", "a/b", "--index", "\udcff"],
+        ["sites", "list", "--tenant", "\udcff"],
+        ["checkout", "\udcff", "-s", "a/b"],
+        ["checkout", "x\n", "-s", "a/b"],
+        ["checkout", "x", "-s", "a/b", "--if-match", "\u00e9"],
+        ["checkout", "x", "-s", "a/b", "--if-match", "x\nX-Other: 1"],
+        ["explain", "http://[x"],
+        ["tokens", "list", "--user", "\udcff", "--password-stdin"],
+    ],
+)
+def test_what_cannot_be_sent_is_the_users_to_mend(person: Person, arguments: list[str]) -> None:
+    with Script([]) as script:
+        done = person.run(*arguments, "--url", script.url, stdin="secret\n", PAGES_TOKEN="t")
+    assert (done.status, done.err.count("Error: "), script.asked) == (2, 1, [])
+    assert "secret" not in done.err
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1", "127.0.0.1:port"])
+def test_a_proxy_that_cannot_be_used_is_told(person: Person, proxy: str) -> None:
+    done = person.run("whoami", "--url", "https://pages.invalid", PAGES_TOKEN="t", HTTPS_PROXY=proxy)
+    assert done.status == 2
+    assert "proxy" in done.err
 
 
 # --- Questions ------------------------------------------------------------------------------
