@@ -77,6 +77,12 @@ class Servers:
         login = self._credentials.current()
         return (login.url if login else ""), True
 
+    def check_pipe(self, url: str | None) -> None:
+        """``Failed`` when a secret from a pipe would go to a server that only a file names: nobody sees it go."""
+        named, is_ours = self.named(url)
+        if not is_ours and self._credentials.of(named) is None:
+            raise Failed(f"only a {_HERE} names {named}: name it yourself (PAGES_URL), if you mean it", USAGE)
+
     def by_password(self, url: str | None, insecure_http: bool, ask: Callable[[str, str], tuple[str, str]]) -> Server:
         """The server, to be opened with a password: ``ask`` gets its address and the last user there."""
         named, _ = self.named(url)

@@ -36,6 +36,8 @@ def login(
     With your password, which is not kept: it makes a token that is, in credentials.json in $XDG_CONFIG_HOME/pages, for
     you alone to read.
     """
+    if not url and (password_stdin or token is not None):
+        Servers().check_pipe(None)
     there = address.parsed(url) if url else Servers().named(None)[0]
     if not there:
         raise Failed("which server? pages login URL", 2)

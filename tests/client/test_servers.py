@@ -134,6 +134,23 @@ def test_nobody_types_a_password_that_others_could_read(person: Person) -> None:
         Servers(person.environment()).by_password("http://pages.example.com", False, lambda *_: pytest.fail("asked"))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["login", "--user", "x", "--password-stdin"],
+        ["login", "--token", "-"],
+        ["tokens", "create", "ci", "--user", "x", "--password-stdin"],
+        ["tokens", "list", "--user", "x", "--password-stdin"],
+    ],
+)
+def test_a_server_that_only_a_file_names_gets_nothing_out_of_a_pipe(person: Person, arguments: list[str]) -> None:
+    with Script([]) as script:
+        (person.folder / ".pages.toml").write_text(f'url = "{script.url}"')
+        done = person.run(*arguments, stdin="secret\n")
+    assert (done.status, script.asked) == (2, [])
+    assert script.url in done.err
+
+
 def test_a_redirect_is_told_and_not_followed(person: Person) -> None:
     with Script([]) as elsewhere, Script([(307, {"Location": f"{elsewhere.url}/_api/whoami"}, b"")]) as script:
         done = person.run("whoami", "--url", script.url, PAGES_TOKEN="t")
