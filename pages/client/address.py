@@ -1,6 +1,7 @@
 """A server's address: read once, and judged whether a secret may be sent there."""
 
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 from pages.client.exits import USAGE, Failed
@@ -39,6 +40,17 @@ def is_on_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def can_be_listened_on(host: str) -> bool:
+    """Is this, by name or number, an address of this very machine?"""
+    try:
+        for family, kind, _, _, there in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as ours:
+                ours.bind(there)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def is_readable_on_the_way(url: str) -> bool:

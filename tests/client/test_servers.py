@@ -224,6 +224,15 @@ def test_an_installation_asks_on_its_own_host(make_app: object, person: Person) 
     assert script.asked[0].headers["Authorization"].startswith("Basic ")
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "pages.invalid", "2001:db8::1"])
+def test_an_installation_is_on_this_machine(person: Person, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.client.api._client", lambda server: pytest.fail("asked"))
+    (person.folder / "config.toml").write_text(f'[server]\nhost = "{host}"\n')
+    done = person.run("health", PAGES_ADMIN_PASS="secret")
+    assert done.status == 3
+    assert host in done.err
+
+
 def test_somebody_elses_config_toml_is_not_taken_for_an_installation(person: Person) -> None:
     (person.folder / "config.toml").write_text('baseURL = "https://example.org/"\n')
     done = person.run("health")
