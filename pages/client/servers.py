@@ -150,9 +150,8 @@ def configured(environ: Mapping[str, str]) -> Server:
         raise Failed("admin_pass is a hash: give the password itself in PAGES_ADMIN_PASS, or log in", DENIED)
     if not address.can_be_listened_on(config.host):  # Somebody else's config.toml, who would like the password.
         raise Failed(f"not logged in (pages login URL), and {config.host} of the config.toml is not here", DENIED)
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)  # noqa: S104
     return Server(
-        f"http://{host}:{config.port}",
+        f"http://{config.address}",
         user=config.admin_user,
         password=config.admin_pass,
         host=next(iter(config.admin_hosts), ""),

@@ -224,6 +224,12 @@ def test_an_installation_asks_on_its_own_host(make_app: object, person: Person) 
     assert script.asked[0].headers["Authorization"].startswith("Basic ")
 
 
+def test_an_installation_on_an_address_of_version_6_is_asked_there(person: Person) -> None:
+    (person.folder / "config.toml").write_text('[server]\nhost = "::1"\nport = 9\n')
+    for command in (["health"], ["maintenance", "backup"]):
+        assert "no answer from http://[::1]:9: " in person.run(*command).err
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "pages.invalid", "2001:db8::1"])
 def test_an_installation_is_on_this_machine(person: Person, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pages.client.api._client", lambda server: pytest.fail("asked"))
