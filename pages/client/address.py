@@ -20,7 +20,9 @@ def parsed(text: str) -> str:
         raise Failed(f"{text!r} is no address of a server", USAGE) from None
     if "@" in parts.netloc:
         raise Failed("the address of a server holds no user and no password", USAGE)
-    if not host or parts.scheme not in ("", "http", "https") or parts.path.strip("/") or parts.query or parts.fragment:
+    if not host or not all(sign.isalnum() or sign in "-._:" for sign in host):  # It is shown, too.
+        raise Failed(f"{text!r} is no address of a server", USAGE)
+    if parts.scheme not in ("", "http", "https") or parts.path.strip("/") or parts.query or parts.fragment:
         raise Failed(f"{text!r} is no address of a server, as https://pages.example.com is", USAGE)
     shown = f"[{host}]" if ":" in host else host
     scheme = parts.scheme or ("http" if is_on_this_machine(host) else "https")

@@ -204,6 +204,31 @@ def test_a_name_from_elsewhere_neither_begins_a_line_nor_steers_the_terminal(per
     assert len(done.out.splitlines()) == 2
 
 
+def test_an_error_neither_begins_a_line_nor_steers_the_terminal(person: Person) -> None:
+    (person.folder / ".pages.toml").write_text('"\\u001b[31m\\n" = 1')
+    odd = person.made({"x": "x", "\x1bc/empty/": ""}) / "\x1bc"
+    for arguments in (["health"], ["deploy", odd], ["deploy", odd / "gone"], ["verify", "--site", "\x1bc"]):
+        done = person.run(*arguments, PAGES_URL="http://127.0.0.1:1", PAGES_TOKEN="t", PAGES_SITE="a/b")
+        assert done.status != 0
+        assert "\x1b" not in done.err
+
+
+def test_what_the_terminal_has_no_letters_for_is_shown_all_the_same(person: Person) -> None:
+    site = {"id": "b", "username": "a", "domain": "例子", "enabled": True, "locked": False, "updated_at": ""}
+    with Script([told(200, "", {"sites": [site], "total": 1})] * 2) as script:
+        for options in ([], ["--json"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "pages", "sites", "list", "--url", script.url, *options],
+                cwd=person.folder, capture_output=True, text=True, check=False, timeout=30,
+                env={
+                    **person.environment(), "PYTHONPATH": str(PROJECT), "PAGES_TOKEN": "t",
+                    "PYTHONIOENCODING": "latin-1",
+                },
+            )  # fmt: skip
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "\\u4f8b" in done.stdout
+
+
 # --- Versions -------------------------------------------------------------------------------
 
 
@@ -325,3 +350,11 @@ def test_commands_are_completed() -> None:
         env={"_PAGES_COMPLETE": "bash_complete", "COMP_WORDS": "pages ch", "COMP_CWORD": "1"},
     )  # fmt: skip
     assert [line.partition(",")[2] for line in done.stdout.split()] == ["checkpoints", "checkout", "check"]
+
+
+@pytest.mark.parametrize("command", [["rollback", "--confirm-within", "0"], ["preview", "--expires-in", "0s"]])
+def test_no_time_at_all_is_not_taken_for_no_limit(operator: Person, admin: Admin, command: list[str]) -> None:
+    for text in ("one", "two"):
+        operator.ok("deploy", operator.made({"index.html": text}))
+    assert operator.run(*command).status == 2
+    assert admin.visit().data == b"two"

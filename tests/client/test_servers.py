@@ -90,6 +90,9 @@ def test_without_a_server_that_is_trusted_nothing_is_sent(
         ("https://a.example:port", None),
         ("file:///etc/passwd", None),
         ("http://[::1", None),
+        ("http://\x1bc", None),
+        ("http://a b", None),
+        ("http://\udcff", None),
     ],
 )
 def test_an_address_is_a_scheme_and_a_host(text: str, url: str | None) -> None:
