@@ -78,7 +78,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = _in_one_line(error.message)
+            error.message = _in_one_line(error.message)  # type: ignore[misc]
             raise
         except PagesError as error:
             raise click.ClickException(_in_one_line(_in_english(error))) from error
