@@ -97,6 +97,12 @@ class Config:
         return path if len(str(path).encode()) <= _MAX_SOCKET_PATH else None
 
     @property
+    def address(self) -> str:
+        """Host and port at which this machine reaches it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
     def is_production(self) -> bool:
         return self.environment == "production"
 

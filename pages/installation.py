@@ -94,9 +94,8 @@ def _ask(config: Config, action: str) -> dict[str, object]:
     """POST to the maintenance API of this installation; its reply, also when it is an error."""
     if passwords.is_hash(config.admin_pass):
         raise OperationFailed("admin_pass is a hash: give the password itself in PAGES_ADMIN_PASS for this command")
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)  # noqa: S104
     request = urllib.request.Request(
-        f"http://{host}:{config.port}/api/admin/maintenance",
+        f"http://{config.address}/api/admin/maintenance",
         data=json.dumps({"action": action}).encode(),
         headers={"Content-Type": "application/json", "Authorization": _basic(config)},
     )
@@ -108,11 +107,11 @@ def _ask(config: Config, action: str) -> dict[str, object]:
     except urllib.error.HTTPError as error:
         body = error.read()
     except OSError as error:
-        raise OperationFailed(f"no answer from http://{host}:{config.port}: {error}. Is it running?") from None
+        raise OperationFailed(f"no answer from http://{config.address}: {error}. Is it running?") from None
     try:
         reply: dict[str, object] = json.loads(body)
     except ValueError:
-        raise OperationFailed(f"http://{host}:{config.port} did not answer as Pages does") from None
+        raise OperationFailed(f"http://{config.address} did not answer as Pages does") from None
     return reply
 
 

@@ -60,7 +60,7 @@ def nginx_config(config: Config, listen: str, tls: Tls | None = None) -> str:
         _check_path("--certificates", tls.certificates)
         _check_address("--listen-plain", tls.plain)
     text = (package_files("pages") / "nginx.conf").read_text(encoding="utf-8")
-    upstream = f"server unix:{config.socket}" if config.socket else f"server {_tcp(config)}"
+    upstream = f"server unix:{config.socket}" if config.socket else f"server {config.address}"
     for name, value in {
         "UPSTREAM": upstream,
         "READS": "\n    ".join([f"{upstream} max_fails=0;"] * _ATTEMPTS),
@@ -102,11 +102,6 @@ def _check_path(name: str, path: Path) -> None:
 def _check_address(name: str, address: str) -> None:
     if not re.fullmatch(r"[0-9A-Za-z.:\[\]*_-]+", address):
         raise ConfigError(f"{name} must be a port or an address and a port, not {address!r}.")
-
-
-def _tcp(config: Config) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
-    return f"[{host}]:{config.port}" if ":" in host else f"{host}:{config.port}"
 
 
 def _types() -> list[str]:

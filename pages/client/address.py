@@ -1,6 +1,7 @@
 """A server's address: read once, and judged whether a secret may be sent there."""
 
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 from pages.client.exits import USAGE, Failed
@@ -19,7 +20,9 @@ def parsed(text: str) -> str:
         raise Failed(f"{text!r} is no address of a server", USAGE) from None
     if "@" in parts.netloc:
         raise Failed("the address of a server holds no user and no password", USAGE)
-    if not host or parts.scheme not in ("", "http", "https") or parts.path.strip("/") or parts.query or parts.fragment:
+    if not host or not all(sign.isalnum() or sign in "-._:" for sign in host):  # It is shown, too.
+        raise Failed(f"{text!r} is no address of a server", USAGE)
+    if parts.scheme not in ("", "http", "https") or parts.path.strip("/") or parts.query or parts.fragment:
         raise Failed(f"{text!r} is no address of a server, as https://pages.example.com is", USAGE)
     shown = f"[{host}]" if ":" in host else host
     scheme = parts.scheme or ("http" if is_on_this_machine(host) else "https")
@@ -39,6 +42,17 @@ def is_on_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def can_be_listened_on(host: str) -> bool:
+    """Is this, by name or number, an address of this very machine?"""
+    try:
+        for family, kind, _, _, there in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as ours:
+                ours.bind(there)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def is_readable_on_the_way(url: str) -> bool:

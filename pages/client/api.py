@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pages.client import address
-from pages.client.exits import UNREACHABLE, Failed, of_status
+from pages.client.exits import UNREACHABLE, USAGE, Failed, of_status
 from pages.client.multipart import Form
 from pages.client.servers import Server
 from pages.client.text import in_one_line
@@ -27,6 +27,7 @@ _LONGEST_WAIT = 120.0
 CALL_SECONDS = 60.0
 DEPLOY_SECONDS = 900.0  # nginx waits ten minutes.
 WORK_SECONDS = 3600.0  # For what takes as long as reading all of the data.
+_MOST_BYTES = 64_000_000  # Of an answer: a hundred thousand sites have room.
 _REPEATABLE = ("GET", "PUT")
 
 
@@ -67,7 +68,8 @@ class Api:
     ) -> None:
         server.check()
         self.url = server.url
-        self._client = _client(server)
+        with _our_errors(self.url):
+            self._client = _client(server)
         self._tell = tell
         self._sleep = sleep
 
@@ -99,12 +101,14 @@ class Api:
 
         Raises ``Refused`` and ``Unreached`` when that is how the last try ended.
         """
+        if not all(value.isascii() and value.isprintable() for value in (headers or {}).values()):
+            raise _unsendable()
         is_repeatable = form is not None or method in _REPEATABLE
+        made: Callable[[], Form | None] = form or (lambda: _json_of(body))
         tries = _Tries(BRIEF if pauses is None else pauses, is_repeatable, has_upload=form is not None)
         while True:
             try:
-                sent = form() if form else _json_of(body)
-                return self._once(method, path, dict(params or {}), dict(headers or {}), sent, seconds)
+                return self._once(method, path, dict(params or {}), dict(headers or {}), made, seconds)
             except (Refused, Unreached) as error:
                 pause = tries.pause_after(error)
                 if pause is None:
@@ -113,17 +117,21 @@ class Api:
                 self._sleep(pause)
 
     def _once(
-        self, method: str, path: str, params: dict[str, str], headers: dict[str, str], form: Form | None, seconds: float
-    ) -> Reply:
-        if form is not None:
-            headers |= {"Content-Type": form.content_type}
-            if form.length is not None:
-                headers["Content-Length"] = str(form.length)
+        self, method: str, path: str, params: dict[str, str], headers: dict[str, str],
+        made: Callable[[], Form | None], seconds: float,
+    ) -> Reply:  # fmt: skip
         with _our_errors(self.url):
-            response = self._client.request(
-                method, path, params=params, headers=headers, content=form.chunks if form else None, timeout=seconds
-            )
-        return _reply(response, self.url)
+            form = made()
+            if form is not None:
+                headers |= {"Content-Type": form.content_type}
+                if form.length is not None:
+                    headers["Content-Length"] = str(form.length)
+            content = form.chunks if form else None
+            with self._client.stream(
+                method, path, params=params, headers=headers, content=content, timeout=seconds
+            ) as response:
+                answer = _content(response, self.url)
+        return _reply(response, answer, self.url)
 
 
 class _Tries:
@@ -170,6 +178,10 @@ class _our_errors:
     ) -> None:
         import httpx2
 
+        if isinstance(error, httpx2.InvalidURL | UnicodeEncodeError):
+            raise _unsendable() from None
+        if isinstance(error, httpx2.DecodingError):
+            raise _unlike(self._url) from None
         if not isinstance(error, httpx2.TransportError):
             return
         is_begun = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
@@ -199,14 +211,18 @@ def _client(server: Server) -> "httpx2.Client":
         headers["Authorization"] = f"Bearer {server.token}"
     if server.host:
         headers["Host"] = server.host
-    return httpx2.Client(
-        base_url=server.url,
-        headers=headers,
-        auth=None if server.token else httpx2.BasicAuth(server.user, server.password),
-        follow_redirects=False,  # The token is for this server alone.
-        limits=httpx2.Limits(max_keepalive_connections=0),  # A server that restarts closes what is kept.
-        trust_env=not address.is_on_this_machine(address.host_of(server.url)),  # No proxy on the way to ourselves.
-    )
+    auth = None if server.token else httpx2.BasicAuth(server.user, server.password)
+    try:
+        return httpx2.Client(
+            base_url=server.url,
+            headers=headers,
+            auth=auth,
+            follow_redirects=False,  # The token is for this server alone.
+            limits=httpx2.Limits(max_keepalive_connections=0),  # A server that restarts closes what is kept.
+            trust_env=not address.is_on_this_machine(address.host_of(server.url)),  # No proxy on the way to ourselves.
+        )
+    except (ValueError, ImportError, httpx2.InvalidURL):  # Not why: a proxy's address may hold a password.
+        raise Failed("the proxy that the environment names cannot be used; one with http:// can", USAGE) from None
 
 
 def _json_of(body: Mapping[str, Any] | None) -> Form | None:
@@ -216,13 +232,23 @@ def _json_of(body: Mapping[str, Any] | None) -> Form | None:
     return Form("application/json", iter([content]), len(content))
 
 
-def _reply(response: "httpx2.Response", url: str) -> Reply:
+def _content(response: "httpx2.Response", url: str) -> bytes:
+    """What is answered; ``Failed`` for what has no end."""
+    content = bytearray()
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > _MOST_BYTES:
+            raise _unlike(url)
+    return bytes(content)
+
+
+def _reply(response: "httpx2.Response", content: bytes, url: str) -> Reply:
     if response.is_redirect:
         there = in_one_line(response.headers.get("Location", ""))
         raise Failed(f"{url} leads to {there}: give that server's address instead", UNREACHABLE)
     try:
-        body = response.json()
-    except ValueError:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict) or not ("success" in body or "error" in body):
         raise _foreign(response, url)
@@ -244,7 +270,16 @@ def _foreign(response: "httpx2.Response", url: str) -> Failed:
     status = response.status_code
     if status in (429, 502, 503, 504):
         return Refused(status, f"{url} answered {status} {response.reason_phrase}", None, _retry_after(response))
-    return Failed(f"{url} did not answer as Pages does ({status}): is it the address of its API?", UNREACHABLE)
+    return _unlike(url, f" ({status})")
+
+
+def _unlike(url: str, status: str = "") -> Failed:
+    return Failed(f"{url} did not answer as Pages does{status}: is it the address of its API?", UNREACHABLE)
+
+
+def _unsendable() -> Failed:
+    """Without what it is, which may be a secret."""
+    return Failed("what was given holds characters that cannot be sent", USAGE)
 
 
 def _retry_after(response: "httpx2.Response") -> float | None:

@@ -1,9 +1,12 @@
 """Where somebody is signed in: ``credentials.json`` in the folder for settings, readable by them alone."""
 
+import errno
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,12 @@ class Credentials:
     """All logins of a person, and which one was the last."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.path = folder_for("XDG_CONFIG_HOME", ".config", environ) / "credentials.json"
+        self._environ = environ
+
+    @property
+    def path(self) -> Path:
+        """Where they are; ``FileNotFoundError`` for who has no home."""
+        return folder_for("XDG_CONFIG_HOME", ".config", self._environ) / "credentials.json"
 
     def current(self) -> Login | None:
         """The login that holds where no server is named."""
@@ -40,14 +48,16 @@ class Credentials:
 
     def store(self, login: Login) -> None:
         """Remember a login; from now on it is the current one."""
-        logins, _ = self._read()
-        self._write({**logins, login.url: login}, login.url)
+        with self._alone():
+            logins, _ = self._read()
+            self._write({**logins, login.url: login}, login.url)
 
     def forget(self, url: str) -> None:
         """Forget the login to a server; of those left, the last one that was stored is current."""
-        logins, current = self._read()
-        left = {name: login for name, login in logins.items() if name != url}
-        self._write(left, current if current in left else next(reversed(left), ""))
+        with self._alone():
+            logins, current = self._read()
+            left = {name: login for name, login in logins.items() if name != url}
+            self._write(left, current if current in left else next(reversed(left), ""))
 
     def _read(self) -> tuple[dict[str, Login], str]:
         try:
@@ -62,15 +72,33 @@ class Credentials:
     def _write(self, logins: Mapping[str, Login], current: str) -> None:
         servers = {url: {name: value for name, value in asdict(login).items() if name != "url"}
                    for url, login in logins.items()}  # fmt: skip
-        content = json.dumps({"current": current, "servers": servers}, indent=2)
+        write_privately(self.path, json.dumps({"current": current, "servers": servers}, indent=2))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two logins at the same time are both kept."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_privately(self.path, content)
+        descriptor = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # Not every disk has locks.
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 def folder_for(variable: str, below_home: str, environ: Mapping[str, str]) -> Path:
-    """The folder of ours for one kind of file, as the XDG Base Directory Specification has it."""
+    """The folder of ours for one kind of file, as the XDG Base Directory Specification has it.
+
+    ``FileNotFoundError`` for who has no home, as in a container under a number without a name.
+    """
     named = environ.get(variable, "")
-    return (Path(named) if os.path.isabs(named) else Path.home() / below_home) / "pages"
+    if os.path.isabs(named):
+        return Path(named, "pages")
+    try:
+        return Path.home() / below_home / "pages"
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, f"there is no home folder: set HOME or {variable}") from None
 
 
 def write_privately(path: Path, content: str) -> None:

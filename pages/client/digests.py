@@ -19,8 +19,7 @@ def digests_of(folder: Folder, environ: Mapping[str, str], hashed: Callable[[int
 
     Raises ``Failed`` for a file that changes meanwhile.
     """
-    cache = _cache_of(folder.path, environ)
-    known = _read(cache)
+    known = _read(folder.path, environ)
     started = time.time_ns()
     found = {}
     for file in folder.files:
@@ -35,7 +34,7 @@ def digests_of(folder: Folder, environ: Mapping[str, str], hashed: Callable[[int
             hashed(file.size)
         found[file.path] = digest
     settled = {file.identity: found[file.path] for file in folder.files if _is_settled(file.identity, started)}
-    _write(cache, settled)
+    _write(folder.path, environ, settled)
     return found
 
 
@@ -48,16 +47,18 @@ def _cache_of(folder: Path, environ: Mapping[str, str]) -> Path:
     return folder_for("XDG_CACHE_HOME", ".cache", environ) / f"{name}.json"
 
 
-def _read(path: Path) -> dict[Identity, str]:
+def _read(folder: Path, environ: Mapping[str, str]) -> dict[Identity, str]:
     """What is remembered; nothing, when it cannot be read: it is only faster with it."""
     try:
-        return {(a, b, c, d, e): digest for a, b, c, d, e, digest in json.loads(path.read_bytes())}
+        content = _cache_of(folder, environ).read_bytes()
+        return {(a, b, c, d, e): digest for a, b, c, d, e, digest in json.loads(content)}
     except (OSError, ValueError, TypeError):
         return {}
 
 
-def _write(path: Path, digests: Mapping[Identity, str]) -> None:
+def _write(folder: Path, environ: Mapping[str, str], digests: Mapping[Identity, str]) -> None:
     try:
+        path = _cache_of(folder, environ)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_privately(path, json.dumps([[*identity, digest] for identity, digest in digests.items()]))
     except OSError:

@@ -80,7 +80,7 @@ def look_into(path: Path) -> Folder:
 
 def why_not(folder: Folder) -> str | None:
     """Why this is most likely not the folder that is meant; None for one that may be."""
-    if folder.path in (Path("/"), Path.home()):
+    if str(folder.path) in ("/", os.path.expanduser("~")):
         return f"{folder.path} is no site"
     names = {file.path for file in folder.files}
     if "package.json" not in names or not names.isdisjoint(_INDEXES):

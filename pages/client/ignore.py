@@ -1,5 +1,6 @@
 """What of a folder is not published: ``.pagesignore``, in git's grammar, after what nobody means to publish."""
 
+import re
 from pathlib import Path
 
 from pages.archive.names import is_rubbish
@@ -24,7 +25,7 @@ class Ignored:
             raise Failed(f"{folder / NAME} is not UTF-8", USAGE) from None
         try:
             self._spec = GitIgnoreSpec.from_lines([*DEFAULTS, *own])
-        except ValueError as error:
+        except (ValueError, re.error) as error:
             raise Failed(f"{folder / NAME}: {error}", USAGE) from None
 
     def __call__(self, path: str, is_folder: bool) -> bool:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import click
 
 from pages.client.api import Api
-from pages.client.exits import NOT_FOUND, Failed
+from pages.client.exits import NOT_FOUND, USAGE, Failed
 from pages.client.options import Session, asks_a_server, site_option
 from pages.client.text import Duration, many, size
 
@@ -64,7 +64,8 @@ def explain(session: Session, address: str, site: str | None, checkpoint: str | 
     URL is a path of the site, or a whole address; for the latter, the site is found by its domain.
     """
     with session.api() as api:
-        name = _site_on(api, address) if site is None and urlsplit(address).hostname else session.site(site)
+        host = _host_of(address)
+        name = _site_on(api, host) if site is None and host else session.site(site)
         asked = {"url": address, **({"checkpoint": checkpoint} if checkpoint else {})}
         data = api.get(f"/_api/sites/{name}/explain", **asked)
     session.output.answer(data, _reasons(data))
@@ -90,8 +91,15 @@ def _newest(found: dict[str, Any]) -> str:
     return str(found["checkpoints"][0]["id"])
 
 
-def _site_on(api: Api, address: str) -> str:
-    host = (urlsplit(address).hostname or "").rstrip(".")
+def _host_of(address: str) -> str:
+    """The host of a whole address, "" of a path."""
+    try:
+        return (urlsplit(address).hostname or "").rstrip(".")
+    except ValueError:
+        raise Failed(f"{address!r} is no address", USAGE) from None
+
+
+def _site_on(api: Api, host: str) -> str:
     for site in api.get("/_api/sites")["sites"]:
         if host in (site["domain"], *site["aliases"]):
             return f"{site['username']}/{site['id']}"

@@ -1,5 +1,6 @@
 """What a command prints: results to stdout, all else to stderr; a bar on a terminal, plain lines elsewhere."""
 
+import io
 import json
 import os
 import sys
@@ -24,6 +25,8 @@ class Output:
     def __init__(self, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # Not every locale has letters for all names.
 
     def answer(self, data: Any, lines: Iterable[str]) -> None:
         """What was asked for: the data as JSON, or these lines."""

@@ -30,7 +30,9 @@ class Server:
     may_be_read: bool = False
 
     def check(self) -> None:
-        """``Failed`` when a secret would be sent so that others can read it."""
+        """``Failed`` when a secret would be sent so that others can read it, or cannot be sent at all."""
+        if not (self.token.isascii() and self.token.isprintable()):  # A refusal by the library would show it.
+            raise Failed("the token is none: it is pages_, an id and a secret, in one line of ASCII", USAGE)
         if not self.may_be_read and address.is_readable_on_the_way(self.url):
             raise Failed(
                 f"{self.url} is not encrypted: whoever is on the way could read the token. Use https, "
@@ -56,7 +58,7 @@ class Servers:
     def chosen(self, url: str | None = None, insecure_http: bool = False) -> Server:
         """The server, with what opens it. ``Failed`` when none is known, or nothing to open it with."""
         named, is_ours = self.named(url)
-        token = self._environ.get("PAGES_TOKEN", "")
+        token = self._environ.get("PAGES_TOKEN", "").strip()  # Of a file, with the end of its line.
         if named:
             return self._known(named, token if is_ours else "", insecure_http)
         if token:
@@ -74,6 +76,12 @@ class Servers:
             return address.parsed(here), False
         login = self._credentials.current()
         return (login.url if login else ""), True
+
+    def check_pipe(self, url: str | None) -> None:
+        """``Failed`` when a secret from a pipe would go to a server that only a file names: nobody sees it go."""
+        named, is_ours = self.named(url)
+        if not is_ours and self._credentials.of(named) is None:
+            raise Failed(f"only a {_HERE} names {named}: name it yourself (PAGES_URL), if you mean it", USAGE)
 
     def by_password(self, url: str | None, insecure_http: bool, ask: Callable[[str, str], tuple[str, str]]) -> Server:
         """The server, to be opened with a password: ``ask`` gets its address and the last user there."""
@@ -140,9 +148,10 @@ def configured(environ: Mapping[str, str]) -> Server:
         raise Failed(f"not logged in (pages login URL), and the config.toml here is no help: {error}", DENIED) from None
     if config.admin_pass.startswith(("scrypt:", "pbkdf2:")):
         raise Failed("admin_pass is a hash: give the password itself in PAGES_ADMIN_PASS, or log in", DENIED)
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.host, config.host)  # noqa: S104
+    if not address.can_be_listened_on(config.host):  # Somebody else's config.toml, who would like the password.
+        raise Failed(f"not logged in (pages login URL), and {config.host} of the config.toml is not here", DENIED)
     return Server(
-        f"http://{host}:{config.port}",
+        f"http://{config.address}",
         user=config.admin_user,
         password=config.admin_pass,
         host=next(iter(config.admin_hosts), ""),

@@ -36,6 +36,8 @@ def login(
     With your password, which is not kept: it makes a token that is, in credentials.json in $XDG_CONFIG_HOME/pages, for
     you alone to read.
     """
+    if not url and (password_stdin or token is not None):
+        Servers().check_pipe(None)
     there = address.parsed(url) if url else Servers().named(None)[0]
     if not there:
         raise Failed("which server? pages login URL", 2)
@@ -81,8 +83,13 @@ def _made(session: Session, user: str, password_stdin: bool, expires_in: int | N
     body = {"name": _here(), "actions": ["admin"], **({"expires_in": expires_in} if expires_in else {})}
     with Api(server, session.output.note) as api:
         data = api.call("POST", "/_api/tokens", body=body).data
-    text = data.pop("token")
-    _store(session, Login(server.url, text, data["id"], server.user, data["expires_at"], server.may_be_read))
+        text = data.pop("token")
+        try:
+            _store(session, Login(server.url, text, data["id"], server.user, data["expires_at"], server.may_be_read))
+        except (OSError, Failed):
+            with suppress(Failed):  # Nobody has it.
+                _revoke(api, data["id"], is_brief=True)
+            raise
     return data, server.user
 
 
@@ -118,7 +125,11 @@ def _revoke(api: Api, token_id: str, is_brief: bool = False) -> None:
 
 def _here() -> str:
     """user@host, as a token's name has room for it."""
-    name = f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A number without a name, as in a container.
+        user = str(os.getuid())
+    name = f"{user}@{socket.gethostname()}"
     return "".join(sign for sign in name if sign.isprintable())[:100]
 
 

@@ -53,6 +53,6 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         match = _DURATION.fullmatch(str(value))
-        if match is None:
+        if match is None or not int(match[1]):  # None at all would be taken for none given.
             self.fail(f"{value!r} is no duration, as 90, 10m, 2h and 30d are", param, ctx)
         return int(match[1]) * _SECONDS[match[2]]

@@ -84,6 +84,8 @@ def revoke(session: Session, token_id: str, yes: bool, user: str | None, passwor
 
 
 def _api(session: Session, user: str | None, password_stdin: bool) -> Api:
+    if password_stdin:
+        Servers().check_pipe(session.url)
     server = Servers().by_password(
         session.url, session.insecure_http, lambda url, last: user_and_password(url, user or last, password_stdin)
     )

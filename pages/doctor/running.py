@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pages import database
 from pages.backups import Backups
-from pages.config import Config
 from pages.doctor.findings import Examined, Finding, Findings, ok, problem, warning
 from pages.errors import OperationFailed
 from pages.registry import Registry
@@ -22,7 +21,7 @@ _FULL = ".full.tar"
 
 def service(examined: Examined) -> Findings:
     """Does it answer on its address, and say that it is healthy?"""
-    url = f"http://{_address(examined.config)}/_api/healthz"
+    url = f"http://{examined.config.address}/_api/healthz"
     request = urllib.request.Request(url)
     if examined.config.admin_hosts:
         request.add_header("Host", examined.config.admin_hosts[0])
@@ -37,11 +36,6 @@ def service(examined: Examined) -> Findings:
         yield problem(f"no answer from {url}: {reason}", "start it: systemctl start pages, or pages serve")
     except HTTPException as error:  # Somebody who speaks something else, or stops in the middle.
         yield _foreign(f"{url} answers {str(error).strip()!r}")
-
-
-def _address(config: Config) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
-    return f"[{host}]:{config.port}" if ":" in host else f"{host}:{config.port}"
 
 
 def _judged(url: str, status: int, body: bytes) -> Finding:

@@ -49,7 +49,7 @@ class Person:
             **self.settings,
         }
 
-    def run(self, *arguments: object, stdin: str | None = None, **settings: str) -> Done:
+    def run(self, *arguments: object, stdin: str | None = None, **settings: str | None) -> Done:
         unset = {name: None for name in os.environ if name.startswith("PAGES_") or name == "DATABASE_URL"}
         os.chdir(self.folder)
         done = CliRunner().invoke(

@@ -1,5 +1,6 @@
 """How commands end: a status for scripts, a sentence for people, the API's data for programs."""
 
+import gzip
 import importlib
 import json
 import re
@@ -43,6 +44,9 @@ NO_API = (404, {"Content-Type": "text/html"}, b"<h1>Not found</h1>")
         ((502, {}, b"<h1>Bad gateway</h1>"), 6),
         ((200, {}, b"<h1>Another server</h1>"), 6),
         ((200, {}, b'{"hello": "world"}'), 6),
+        ((200, {}, b"[" * 100_000), 6),
+        ((200, {"Content-Encoding": "gzip"}, b"no gzip"), 6),
+        ((200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(100_000_000))), 6),
         (NO_API, 6),
         ((302, {"Location": "https://login.example/"}, b""), 6),
         (None, 6),
@@ -75,6 +79,33 @@ def test_a_name_that_nobody_has_is_not_asked_for_again(person: Person, monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
     assert person.run("sites", "list", "--url", "https://nobody.invalid", PAGES_TOKEN="t").status == 6
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sites", "update", "a/b", "--index", "\udcff"],
+        ["sites", "list", "--tenant", "\udcff"],
+        ["checkout", "\udcff", "-s", "a/b"],
+        ["checkout", "x\n", "-s", "a/b"],
+        ["checkout", "x", "-s", "a/b", "--if-match", "\u00e9"],
+        ["checkout", "x", "-s", "a/b", "--if-match", "x\nX-Other: 1"],
+        ["explain", "http://[x"],
+        ["tokens", "list", "--user", "\udcff", "--password-stdin"],
+    ],
+)
+def test_what_cannot_be_sent_is_the_users_to_mend(person: Person, arguments: list[str]) -> None:
+    with Script([]) as script:
+        done = person.run(*arguments, "--url", script.url, stdin="secret\n", PAGES_TOKEN="t")
+    assert (done.status, done.err.count("Error: "), script.asked) == (2, 1, [])
+    assert "secret" not in done.err
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1", "127.0.0.1:port"])
+def test_a_proxy_that_cannot_be_used_is_told(person: Person, proxy: str) -> None:
+    done = person.run("whoami", "--url", "https://pages.invalid", PAGES_TOKEN="t", HTTPS_PROXY=proxy)
+    assert done.status == 2
+    assert "proxy" in done.err
 
 
 # --- Questions ------------------------------------------------------------------------------
@@ -171,6 +202,31 @@ def test_a_name_from_elsewhere_neither_begins_a_line_nor_steers_the_terminal(per
         done = person.ok("sites", "list", "--url", script.url, PAGES_TOKEN="t")
     assert "\x1b" not in done.out
     assert len(done.out.splitlines()) == 2
+
+
+def test_an_error_neither_begins_a_line_nor_steers_the_terminal(person: Person) -> None:
+    (person.folder / ".pages.toml").write_text('"\\u001b[31m\\n" = 1')
+    odd = person.made({"x": "x", "\x1bc/empty/": ""}) / "\x1bc"
+    for arguments in (["health"], ["deploy", odd], ["deploy", odd / "gone"], ["verify", "--site", "\x1bc"]):
+        done = person.run(*arguments, PAGES_URL="http://127.0.0.1:1", PAGES_TOKEN="t", PAGES_SITE="a/b")
+        assert done.status != 0
+        assert "\x1b" not in done.err
+
+
+def test_what_the_terminal_has_no_letters_for_is_shown_all_the_same(person: Person) -> None:
+    site = {"id": "b", "username": "a", "domain": "例子", "enabled": True, "locked": False, "updated_at": ""}
+    with Script([told(200, "", {"sites": [site], "total": 1})] * 2) as script:
+        for options in ([], ["--json"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "pages", "sites", "list", "--url", script.url, *options],
+                cwd=person.folder, capture_output=True, text=True, check=False, timeout=30,
+                env={
+                    **person.environment(), "PYTHONPATH": str(PROJECT), "PAGES_TOKEN": "t",
+                    "PYTHONIOENCODING": "latin-1",
+                },
+            )  # fmt: skip
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "\\u4f8b" in done.stdout
 
 
 # --- Versions -------------------------------------------------------------------------------
@@ -294,3 +350,11 @@ def test_commands_are_completed() -> None:
         env={"_PAGES_COMPLETE": "bash_complete", "COMP_WORDS": "pages ch", "COMP_CWORD": "1"},
     )  # fmt: skip
     assert [line.partition(",")[2] for line in done.stdout.split()] == ["checkpoints", "checkout", "check"]
+
+
+@pytest.mark.parametrize("command", [["rollback", "--confirm-within", "0"], ["preview", "--expires-in", "0s"]])
+def test_no_time_at_all_is_not_taken_for_no_limit(operator: Person, admin: Admin, command: list[str]) -> None:
+    for text in ("one", "two"):
+        operator.ok("deploy", operator.made({"index.html": text}))
+    assert operator.run(*command).status == 2
+    assert admin.visit().data == b"two"

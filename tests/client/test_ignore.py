@@ -76,7 +76,7 @@ def test_what_is_left_out_is_not_looked_at(person: Person) -> None:
         (site / "private").chmod(0o755)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"!\n"])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"!\n", b"[z-a]\n"])
 def test_a_file_that_cannot_be_understood_is_told(person: Person, content: bytes) -> None:
     site = person.made({"index.html": "x", ".pagesignore": content})
     with pytest.raises(Failed) as failed:

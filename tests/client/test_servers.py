@@ -90,6 +90,9 @@ def test_without_a_server_that_is_trusted_nothing_is_sent(
         ("https://a.example:port", None),
         ("file:///etc/passwd", None),
         ("http://[::1", None),
+        ("http://\x1bc", None),
+        ("http://a b", None),
+        ("http://\udcff", None),
     ],
 )
 def test_an_address_is_a_scheme_and_a_host(text: str, url: str | None) -> None:
@@ -134,6 +137,23 @@ def test_nobody_types_a_password_that_others_could_read(person: Person) -> None:
         Servers(person.environment()).by_password("http://pages.example.com", False, lambda *_: pytest.fail("asked"))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["login", "--user", "x", "--password-stdin"],
+        ["login", "--token", "-"],
+        ["tokens", "create", "ci", "--user", "x", "--password-stdin"],
+        ["tokens", "list", "--user", "x", "--password-stdin"],
+    ],
+)
+def test_a_server_that_only_a_file_names_gets_nothing_out_of_a_pipe(person: Person, arguments: list[str]) -> None:
+    with Script([]) as script:
+        (person.folder / ".pages.toml").write_text(f'url = "{script.url}"')
+        done = person.run(*arguments, stdin="secret\n")
+    assert (done.status, script.asked) == (2, [])
+    assert script.url in done.err
+
+
 def test_a_redirect_is_told_and_not_followed(person: Person) -> None:
     with Script([]) as elsewhere, Script([(307, {"Location": f"{elsewhere.url}/_api/whoami"}, b"")]) as script:
         done = person.run("whoami", "--url", script.url, PAGES_TOKEN="t")
@@ -147,6 +167,20 @@ def test_english_is_asked_for_with_the_token(person: Person) -> None:
         person.ok("whoami", "--url", script.url, PAGES_TOKEN="t")
     headers = script.asked[0].headers
     assert (headers["Authorization"], headers["Accept-Language"]) == ("Bearer t", "en")
+
+
+@pytest.mark.parametrize("token", ["pages_1_2\nX-Other: 1", "pages_1_\u00e9", "pages_1_\udcff", "pages_1_2\x00"])
+def test_a_token_that_is_none_is_neither_sent_nor_shown(token: str) -> None:
+    with pytest.raises(Failed) as failed:
+        Server("https://pages.example.com", token).check()
+    assert failed.value.exit_code == 2
+    assert "pages_1" not in failed.value.message
+
+
+def test_the_end_of_a_line_is_no_part_of_a_token(person: Person) -> None:
+    with Script([WHO]) as script:
+        person.ok("whoami", "--url", script.url, PAGES_TOKEN="t\n")
+    assert script.asked[0].headers["Authorization"] == "Bearer t"
 
 
 def test_no_proxy_stands_between_us_and_this_machine(person: Person) -> None:
@@ -191,6 +225,21 @@ def test_an_installation_asks_on_its_own_host(make_app: object, person: Person) 
         person.ok("health")
     assert script.asked[0].headers["Host"] == "panel.example.com"
     assert script.asked[0].headers["Authorization"].startswith("Basic ")
+
+
+def test_an_installation_on_an_address_of_version_6_is_asked_there(person: Person) -> None:
+    (person.folder / "config.toml").write_text('[server]\nhost = "::1"\nport = 9\n')
+    for command in (["health"], ["maintenance", "backup"]):
+        assert "no answer from http://[::1]:9: " in person.run(*command).err
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "pages.invalid", "2001:db8::1"])
+def test_an_installation_is_on_this_machine(person: Person, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.client.api._client", lambda server: pytest.fail("asked"))
+    (person.folder / "config.toml").write_text(f'[server]\nhost = "{host}"\n')
+    done = person.run("health", PAGES_ADMIN_PASS="secret")
+    assert done.status == 3
+    assert host in done.err
 
 
 def test_somebody_elses_config_toml_is_not_taken_for_an_installation(person: Person) -> None:

@@ -1,11 +1,18 @@
 """Login, logout, whoami and tokens: what is stored, for whom to read, and what never gets out."""
 
+import errno
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from client.people import Person, Script, told
 from helpers import Admin, assert_success
+
+from pages.client import credentials
+from pages.client.credentials import Credentials, Login
 
 
 def stored(person: Person) -> Any:
@@ -31,6 +38,46 @@ def test_a_login_is_a_token_that_its_owner_alone_can_read(member: Person, servic
 def test_who_is_logged_in_needs_nothing_more(member: Person) -> None:
     assert member.ok("whoami").out.splitlines()[0].startswith("admin (admin) at http://127.0.0.1:")
     assert "default/blog" in member.ok("sites", "list").out
+
+
+def test_who_has_neither_a_home_nor_a_name_signs_in_all_the_same(
+    person: Person, service: str, monkeypatch: pytest.MonkeyPatch, admin: Admin
+) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    arguments = ["login", service, "--user", "admin", "--password-stdin"]
+    person.ok(*arguments, stdin="admin\n", HOME=None)
+    assert tokens(admin)[0]["name"].startswith(f"{os.getuid()}@")
+    token = stored(person)["servers"][service]["token"]
+    nowhere = {"HOME": None, "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": "", "PAGES_URL": service, "PAGES_TOKEN": token}
+    person.ok("deploy", person.made({"index.html": "x"}), "-s", "default/blog", **nowhere)
+    done = person.run(*arguments, stdin="admin\n", **nowhere)
+    assert (done.status, done.err.count("XDG_CONFIG_HOME")) == (1, 1)
+    assert len(tokens(admin)) == 1
+
+
+def test_a_login_that_cannot_be_stored_leaves_no_token(
+    person: Person, service: str, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(credentials, "write_privately", full)
+    done = person.run("login", service, "--user", "admin", "--password-stdin", stdin="admin\n")
+    assert done.status == 1
+    assert tokens(admin) == []
+
+
+def test_logins_at_the_same_time_are_all_kept(person: Person) -> None:
+    kept = Credentials(person.environment())
+    urls = [f"https://{number}.example" for number in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda url: kept.store(Login(url, "t")), urls))
+    assert set(stored(person)["servers"]) == set(urls)
 
 
 def test_a_wrong_password_stores_nothing(person: Person, service: str) -> None:
@@ -75,7 +122,8 @@ def test_a_second_login_revokes_the_token_of_the_first(member: Person, service: 
 def test_a_given_token_is_stored_once_the_server_knows_it(person: Person, service: str, admin: Admin) -> None:
     body = {"name": "ci", "actions": ["deploy"], "username": "default", "site": "blog"}
     text = assert_success(admin.post("/_api/tokens", json=body), 201)["token"]
-    assert person.run("login", service, "--token", text[:-1] + "0").status == 3
+    another = text[:-1] + ("0" if text[-1] != "0" else "1")
+    assert person.run("login", service, "--token", another).status == 3
     person.ok("login", service, "--token", text)
     assert "deploy on default/blog" in person.ok("whoami").out
     assert person.run("sites", "list").status == 3
