@@ -99,6 +99,8 @@ def test_a_site_that_cannot_be_made_is_told_at_its_field(
     field = re.search(r'<input name="([^"]+)"[^>]*aria-invalid="true" aria-describedby="problem-([^"]+)"', answer.text)
     assert field
     assert field.groups() == (at, at)
+    assert answer.text.count('role="alert"') == 1  # There, and nowhere else.
+    assert "Field " not in answer.text  # The names that the API has for them are no labels of the form.
     assert values_of(answer.text)["domain"] == typed["domain"]
 
 
