@@ -43,7 +43,7 @@ def _known() -> dict[str, Any]:
         "csrf": form_token,
         "user": g.get("user"),
         "here": asked_address() if request.method == "GET" else HOME,
-        "section": request.path.removeprefix(f"{CONSOLE}/").partition("/")[0],
+        "section": request.path.removeprefix(f"{CONSOLE}/").partition("/")[0].replace("new-site", "sites"),
         "page_on": page_on,
         "home": HOME,
         "console": CONSOLE,
