@@ -70,8 +70,8 @@ def when(iso: str) -> Markup:
 
 
 def clock(iso: str) -> str:
-    """A time as a clock and a calendar show it, where the server is."""
-    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A time as a clock and a calendar show it where the server is, and how far that is from UTC."""
+    return datetime.fromisoformat(iso).astimezone().isoformat(" ", "seconds")
 
 
 def _distance(time: datetime) -> str:

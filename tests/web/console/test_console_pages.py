@@ -186,6 +186,11 @@ def test_a_switch_on_trial_waits_for_its_confirmation(person: Person, admin: Adm
     assert person.post(f"{own}/confirm", form_on=SITE).status_code == 409
 
 
+def test_a_time_is_one_that_people_elsewhere_can_read_too(person: Person, admin: Admin, versions: list[str]) -> None:
+    made = admin.checkpoints()["checkpoints"][-1]["created_at"]
+    assert made.replace("T", " ") in words(person.get(f"{SITE}/checkpoints/{versions[0]}").text)
+
+
 @pytest.mark.parametrize("typed", ["x", "-1", "0", "99999999"])
 def test_an_odd_time_for_a_trial_changes_nothing(person: Person, admin: Admin, versions: list[str], typed: str) -> None:
     own = f"{SITE}/checkpoints/{versions[0]}"
