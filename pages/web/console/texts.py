@@ -134,7 +134,10 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "unpacking": ("上传完成，正在解压并检查…", "Uploaded; now it is unpacked and checked…"),
     "upload_done": ("完成", "Done"),
     "upload_failed": ("上传失败", "The upload failed"),
-    "connection_broken": ("连接中断，站点未改变", "The connection broke; look at the history before you try again"),
+    "connection_broken": (
+        "连接中断；重试前请先查看版本历史",
+        "The connection broke; look at the history before you try again",
+    ),
     "upload_cancelled": ("上传已取消", "The upload was cancelled"),
     "too_large": ("文件超过上限 {most}", "It is larger than the {most} that are allowed"),
     "wrong_kind": (
