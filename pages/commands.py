@@ -28,9 +28,9 @@ _WATCHED_EVERY_SECONDS = 0.2
 
 
 class _SiteName(click.ParamType):  # type: ignore[type-arg]
-    """USERNAME/ID as a pair."""
+    """TENANT/ID as a pair."""
 
-    name = "USERNAME/ID"
+    name = "TENANT/ID"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -39,7 +39,7 @@ class _SiteName(click.ParamType):  # type: ignore[type-arg]
             return value
         username, _, site_id = value.partition("/")
         if not (is_name(username) and is_name(site_id)):
-            self.fail(f"{value!r} is no USERNAME/ID, as default/blog is", param, ctx)
+            self.fail(f"{value!r} is no TENANT/ID, as default/blog is", param, ctx)
         return username, site_id
 
 

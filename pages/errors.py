@@ -47,7 +47,7 @@ class InvalidField(BadRequest):
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"字段 {field} {reason}")
-        self.field = field
+        self.field, self.reason = field, reason
 
 
 class TooManyFailures(PagesError):

@@ -300,6 +300,19 @@ def test_a_restart_counts_down_and_tells_when_the_service_is_back(visit: Visit) 
     expect(page.get_by_role("heading", level=1)).to_have_text("Maintenance")
 
 
+def test_enter_after_the_typed_word_does_what_was_asked(visit: Visit) -> None:
+    page = visit.page
+    visit.go("/maintenance")
+    page.get_by_role("button", name="Restart…").press("Enter")
+    page.keyboard.type("restart")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_label("Type RESTART to confirm").fill("RESTART")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-count]")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("The service is back.", timeout=30_000)
+
+
 # --- Without JavaScript -----------------------------------------------------------------------
 
 

@@ -43,7 +43,7 @@ def _known() -> dict[str, Any]:
         "csrf": form_token,
         "user": g.get("user"),
         "here": asked_address() if request.method == "GET" else HOME,
-        "section": request.path.removeprefix(f"{CONSOLE}/").partition("/")[0],
+        "section": request.path.removeprefix(f"{CONSOLE}/").partition("/")[0].replace("new-site", "sites"),
         "page_on": page_on,
         "home": HOME,
         "console": CONSOLE,
@@ -70,8 +70,8 @@ def when(iso: str) -> Markup:
 
 
 def clock(iso: str) -> str:
-    """A time as a clock and a calendar show it, where the server is."""
-    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A time as a clock and a calendar show it where the server is, and how far that is from UTC."""
+    return datetime.fromisoformat(iso).astimezone().isoformat(" ", "seconds")
 
 
 def _distance(time: datetime) -> str:

@@ -75,8 +75,7 @@ def create_site() -> Response:
     except PagesError as error:
         if error.status >= 500:
             raise
-        said = translated(str(error), language())
-        return show("new_site.html", error.status, values=values, problem=said, field=field_of(error))
+        return show("new_site.html", error.status, values=values, problem=said_of(error), field=field_of(error))
     return go(f"{HOME}/{site.username}/{site.id}", "site_created", name=site.id)
 
 
@@ -85,6 +84,12 @@ def field_of(error: PagesError) -> str:
     if isinstance(error, InvalidField):
         return error.field
     return {SiteExists: "id", DomainTaken: "domain"}.get(type(error), "")
+
+
+def said_of(error: PagesError) -> str:
+    """What an error says beside its field, where the field's own name in the API would only puzzle."""
+    said = translated(error.reason if isinstance(error, InvalidField) else str(error), language())
+    return said[:1].upper() + said[1:]
 
 
 def state_of(site: Site, current: str | None) -> str:

@@ -5,12 +5,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from pages.errors import PagesError
-from pages.languages import translated
 from pages.tokens import ACTIONS
 from pages.web.auth import CONSOLE
 from pages.web.console.answers import go, show
-from pages.web.console.language import language
-from pages.web.console.sites import field_of
+from pages.web.console.sites import field_of, said_of
 from pages.web.context import user
 from pages.web.tokens import made, own_tokens, revoke
 
@@ -35,8 +33,7 @@ def create_token() -> Response:
     except PagesError as error:
         if error.status >= 500:
             raise
-        said = translated(str(error), language())
-        return _page(request.form, error.status, problem=said, field=field_of(error))
+        return _page(request.form, error.status, problem=said_of(error), field=field_of(error))
     return _page({}, 201, token=token, secret=secret)
 
 

@@ -108,6 +108,8 @@ def test_a_site_that_cannot_be_made_is_told_at_its_field(
     field = re.search(r'<input name="([^"]+)"[^>]*aria-invalid="true" aria-describedby="problem-([^"]+)"', answer.text)
     assert field
     assert field.groups() == (at, at)
+    assert answer.text.count('role="alert"') == 1  # There, and nowhere else.
+    assert "Field " not in answer.text  # The names that the API has for them are no labels of the form.
     assert values_of(answer.text)["domain"] == typed["domain"]
 
 
@@ -191,6 +193,11 @@ def test_a_switch_on_trial_waits_for_its_confirmation(person: Person, admin: Adm
     assert "Confirmed" in person.follow(person.post(f"{own}/confirm", form_on=SITE))
     assert "confirmation" not in admin.checkpoints()
     assert person.post(f"{own}/confirm", form_on=SITE).status_code == 409
+
+
+def test_a_time_is_one_that_people_elsewhere_can_read_too(person: Person, admin: Admin, versions: list[str]) -> None:
+    made = admin.checkpoints()["checkpoints"][-1]["created_at"]
+    assert made.replace("T", " ") in words(person.get(f"{SITE}/checkpoints/{versions[0]}").text)
 
 
 @pytest.mark.parametrize("typed", ["x", "-1", "0", "99999999", "9" * 5000])

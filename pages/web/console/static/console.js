@@ -9,6 +9,9 @@ const pause = seconds => new Promise(resolve => setTimeout(resolve, seconds * 10
 
 const dialog = document.getElementById("ask");
 
+// No submit button: Enter in the field is for what was asked, not for the first button of the form.
+dialog.querySelector("[value=no]").addEventListener("click", () => dialog.close("no"));
+
 /** Ask in the dialog; what was typed ("" where nothing has to be), or null for no. The focus comes back to where it was. */
 function ask({ title, text, yes, danger = false, typed = "", label = "" }) {
   const opener = document.activeElement;
