@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from client.people import Answer, Person, Script, told
-from client.test_deploys import live
+from client.test_deploying import live
 from flask import Flask
 from helpers import Admin, tree_of
 
