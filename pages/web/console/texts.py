@@ -146,7 +146,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "nothing_chosen": ("请先选择压缩包或文件夹", "Choose an archive or a folder first"),
     "by_command": ("用命令行发布", "From the command line"),
-    "by_pages": ("先用 pages login 登录，然后发布文件夹：", "After pages login, a folder:"),
+    "by_pages": ("用 pages 命令登录一次，然后发布文件夹：", "A folder, with pages; sign in once:"),
     "by_curl": ("或用 curl 发布压缩包：", "Or an archive, with curl:"),
     "deployed": ("新版本已上线。", "The new version is live."),
     "stored": ("版本已保存，未上线。", "The version is stored and not live."),

@@ -8,6 +8,7 @@ const pause = seconds => new Promise(resolve => setTimeout(resolve, seconds * 10
 // --- Questions: a dialog in place of the page that asks -------------------------------------------------------------
 
 const dialog = document.getElementById("ask");
+let question = new AbortController(); // The one that is open, or was the last to be.
 
 // No submit button: Enter in the field is for what was asked, not for the first button of the form.
 dialog.querySelector("[value=no]").addEventListener("click", () => dialog.close("no"));
@@ -31,10 +32,14 @@ function ask({ title, text, yes, danger = false, typed = "", label = "" }) {
   dialog.showModal();
   (typed ? input : dialog.querySelector("[value=no]")).focus();
   return new Promise(resolve => {
+    question.abort();
+    question = new AbortController();
     dialog.addEventListener("close", () => {
+      if (dialog.open) return; // That was the question before, closed a moment ago.
+      question.abort();
       opener?.focus();
       resolve(dialog.returnValue === "yes" ? input.value : null);
-    }, { once: true });
+    }, { signal: question.signal });
   });
 }
 
