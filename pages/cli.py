@@ -47,7 +47,7 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "nginx-config": ("pages.installation:print_nginx_config", "Print the nginx configuration."),
         "restore": ("pages.commands:restore", "Put a backup back."),
         "settings": ("pages.installation:settings", ""),
-        "start-up": ("pages.installation:start_up", "Recover the data folder and put edits made by hand in force."),
+        "start-up": ("pages.installation:start_up", ""),
     },
     "This command": {
         "completion": ("pages.client.completion:completion", "Print the shell's completion of commands."),

@@ -36,7 +36,7 @@ def settings() -> None:
     click.echo(as_json(load_config()))
 
 
-@click.command("start-up")
+@click.command("start-up", hidden=True)
 def start_up() -> None:
     """Recover the data folder and put edits made by hand in force (gunicorn runs this)."""
     config = load_config()

@@ -84,13 +84,14 @@ def answer(environ: Environ, services: Services) -> Response:
     """The answer to a visitor's request."""
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
         return method_not_allowed_page()
+    host = ""
     try:
         host = host_of(environ.get("HTTP_HOST", ""))
         if services.previews.is_host(host):
             return on_host(environ, services, host)
         site = services.registry.owner_of(host)
     except (SiteNotFound, ValueError):
-        return not_found_page()
+        return _console_or_nothing(environ, services, host)
     if not site.enabled:
         return not_found_page()
     if host != site.domain and site.alias_mode == "redirect":
@@ -114,6 +115,15 @@ def answer(environ: Environ, services: Services) -> Response:
                 break
             before = tree
     return not_found_page()
+
+
+def _console_or_nothing(environ: Environ, services: Services, host: str) -> Response:
+    """Of a host that is no site's: who opens an admin host's first page wants the console."""
+    if environ.get("PATH_INFO") != "/" or host not in services.config.admin_hosts:
+        return not_found_page()
+    response = page(302, "Found")
+    response.headers["Location"] = "/_admin/"
+    return response
 
 
 def _redirect_to_domain(environ: Environ, site: Site) -> Response:

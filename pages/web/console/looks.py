@@ -16,6 +16,7 @@ from pages.web.console.assets import address_of
 from pages.web.console.language import language
 from pages.web.console.texts import LANGUAGES, text
 from pages.web.console.visit import HOME, asked_address, form_token
+from pages.web.context import config
 from pages.web.preview_links import page_on
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -42,6 +43,7 @@ def _known() -> dict[str, Any]:
         "asset": address_of,
         "csrf": form_token,
         "user": g.get("user"),
+        "is_password_known": config().admin_pass == "admin",  # noqa: S105 - that of the documents
         "here": asked_address() if request.method == "GET" else HOME,
         "section": request.path.removeprefix(f"{CONSOLE}/").partition("/")[0].replace("new-site", "sites"),
         "page_on": page_on,

@@ -59,6 +59,10 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "user_name": ("用户名", "User name"),
     "password": ("密码", "Password"),
+    "known_password": (
+        "管理员密码仍是 admin：在他人能够访问之前，请设置 admin_pass。",
+        "The admin's password is still “admin”: set admin_pass before others can reach this server.",
+    ),
     "wrong_password": ("用户名或密码错误", "Wrong user name or password"),
     # The list of sites.
     "all_sites": ("全部站点", "All sites"),

@@ -273,3 +273,33 @@ def test_a_message_that_was_not_ours_is_not_shown(person: Person, client: FlaskC
     for value in ("eyJtZXNzYWdlIjoieCJ9.00", ".", "x", "eyJtZXNzYWdlIjoieCJ9." + "0" * 64, "é.é"):
         person.client.set_cookie("pages-message", value)
         assert "flash" not in person.get("/_admin/sites").text
+
+
+# --- The first page of an admin host --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "status"),
+    [
+        ("pages.example.com", "/", 302), ("PAGES.example.com.:8080", "/", 302), ("pages.example.com", "/x", 404),
+        ("pages.example.com", "//", 404), ("other.example.com", "/", 404), ("blog.localhost", "/", 404),
+    ],
+)  # fmt: skip
+def test_the_first_page_of_an_admin_host_leads_to_the_console(
+    make_app: Callable[..., Flask], host: str, path: str, status: int
+) -> None:
+    client = make_app(admin_hosts="pages.example.com,localhost").test_client()
+    answer = client.get(path, headers={"Host": host})
+    assert (answer.status_code, answer.headers.get("Location")) == (status, "/_admin/" if status == 302 else None)
+
+
+def test_a_site_on_an_admin_host_keeps_its_first_page(make_app: Callable[..., Flask]) -> None:
+    admin = Admin(make_app(admin_hosts="localhost").test_client())
+    assert admin.visit(host="localhost").status_code == 200
+
+
+def test_the_admin_is_told_of_a_password_that_everybody_knows(person: Person, make_app: Callable[..., Flask]) -> None:
+    assert "still “admin”" in person.get("/_admin/sites").text
+    other = Person(make_app(admin_pass="sesame", data_dir="elsewhere").test_client())
+    other.sign_in(password="sesame")
+    assert "still “admin”" not in other.get("/_admin/sites").text

@@ -81,7 +81,8 @@ function post(address, values) {
 
 const encoder = new TextEncoder();
 const BLOCK = 512;
-const LEFT_OUT = /(?:^|\/)(?:\.git\/|\.DS_Store$|Thumbs\.db$)/;
+// As `pages deploy` does: a dropped folder may be that of a project.
+const LEFT_OUT = /^node_modules\/|(?:^|\/)(?:\.git\/|\.DS_Store$|Thumbs\.db$)/;
 const padding = size => new Uint8Array((BLOCK - (size % BLOCK)) % BLOCK);
 
 /** The head of an entry (POSIX ustar). */
