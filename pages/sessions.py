@@ -19,6 +19,7 @@ from pages import files
 
 # However busy a session is, it ends after the first; and where nobody comes, after the second.
 MAX_SECONDS, IDLE_SECONDS = 12 * 3600, 2 * 3600
+MOST = 100  # Of one user: each is a file, and counts for no quota.
 # How exactly it is known when somebody was last there: it costs a write to the folder's disk.
 _SEEN_SECONDS = 60
 _SKEW_SECONDS = 60  # A clock that was set back by more ends the sessions from before.
@@ -49,6 +50,7 @@ class Sessions:
     def start(self, user: str, stored_password: str, now: float) -> str:
         """Let a user in whose password was right; the value that the browser has to show from now on."""
         self.sweep(now)
+        self._make_room(user)
         value = secrets.token_urlsafe(32)
         session = Session(user, now, _fingerprint(value, user, stored_password))
         path = self._path(value)
@@ -66,7 +68,7 @@ class Sessions:
             return None
         path = self._path(untrusted_value)
         try:
-            seen, session = path.stat().st_mtime, _sessions.decode(files.read(path, _MOST_BYTES))
+            seen, session = path.stat().st_mtime, _read(path)
         except (OSError, msgspec.MsgspecError):
             return None
         stored = password_of(session.user)
@@ -95,8 +97,22 @@ class Sessions:
                     if _is_over(entry.stat().st_mtime, entry.stat().st_mtime, now):
                         os.unlink(entry.path)
 
+    def _make_room(self, user: str) -> None:
+        """End those of a user that nobody came with for longest, when there are as many as may be."""
+        own = []
+        for path in self._folder.glob("*"):
+            with suppress(OSError, msgspec.MsgspecError):
+                if _read(path).user == user:
+                    own.append((path.stat().st_mtime, path))
+        for _, path in sorted(own)[: max(0, len(own) - MOST + 1)]:
+            path.unlink(missing_ok=True)
+
     def _path(self, value: str) -> Path:
         return self._folder / hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _read(path: Path) -> Session:
+    return _sessions.decode(files.read(path, _MOST_BYTES))
 
 
 def _is_over(created: float, seen: float, now: float) -> bool:

@@ -127,6 +127,12 @@ def signed_in(front: Front) -> dict[str, str]:
     return {"Cookie": reply.headers["Set-Cookie"].partition(";")[0]}
 
 
+@pytest.mark.parametrize("path", ["/_admin/sites", "//_admin/sites", "/%5fadmin/sites"])
+def test_the_console_asks_to_sign_in_as_it_does_without_nginx(front: Front, path: str) -> None:
+    reply = front.get(path, "localhost")
+    assert (reply.status, reply.headers["Location"]) == (303, "/_admin/sign-in")
+
+
 def test_the_console_is_used_through_nginx(front: Front) -> None:
     headers = signed_in(front)
     page = front.get("/_admin/sites", "localhost", **headers)

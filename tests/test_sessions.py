@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pages.sessions import IDLE_SECONDS, MAX_SECONDS, Sessions
+from pages.sessions import IDLE_SECONDS, MAX_SECONDS, MOST, Sessions
 
 NOW = 1_800_000_000.0
 PASSWORDS = {"admin": "secret words", "alice": "wonder"}
@@ -96,3 +96,13 @@ def test_what_is_over_is_swept_away_by_the_next_sign_in(sessions: Sessions, valu
     later = sessions.start("alice", PASSWORDS["alice"], NOW + IDLE_SECONDS)
     assert len(list((tmp_path / "sessions").iterdir())) == 1
     assert sessions.user_of(later, PASSWORDS.get, NOW + IDLE_SECONDS) == "alice"
+
+
+def test_so_many_of_one_user_and_the_one_that_was_used_longest_ago_ends(sessions: Sessions, tmp_path: Path) -> None:
+    values = [sessions.start("alice", PASSWORDS["alice"], NOW + number) for number in range(MOST)]
+    admins = sessions.start("admin", PASSWORDS["admin"], NOW + MOST)
+    assert sessions.user_of(values[0], PASSWORDS.get, NOW + MOST + 60) == "alice"
+    (tmp_path / "sessions" / ("0" * 64)).write_bytes(b"{")  # Cut short by a crash.
+    newest = sessions.start("alice", PASSWORDS["alice"], NOW + MOST + 61)
+    held = [sessions.user_of(value, PASSWORDS.get, NOW + MOST + 62) for value in (*values[:3], newest, admins)]
+    assert held == ["alice", None, "alice", "alice", "admin"]

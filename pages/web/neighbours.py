@@ -25,7 +25,11 @@ def is_neighbour() -> bool:
 
 def asked_by_address() -> bool:
     """Does ``Host`` name this machine as programs on it do, and no site's or attacker's name can?"""
-    host = asked_host()
+    return is_address(asked_host())
+
+
+def is_address(host: str) -> bool:
+    """Is this ``localhost`` or an IP address, by which the console is there where no ``admin_hosts`` are set?"""
     return host == "localhost" or _is_ip(host.removeprefix("[").removesuffix("]"))
 
 

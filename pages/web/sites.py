@@ -9,6 +9,7 @@ from pages.model import now
 from pages.site_fields import DEFAULT_USERNAME, changed_site_fields, new_site_fields
 from pages.web.auth import token_needs
 from pages.web.context import config, services, user
+from pages.web.neighbours import is_address
 from pages.web.replies import success
 from pages.web.requests import json_object
 from pages.web.terms import only_if
@@ -35,9 +36,14 @@ def own_names(username: str | None) -> list[tuple[str, str]]:
 
 
 def is_reserved(domain: str) -> bool:
-    """Not for tenants: a page on an admin host has the same origin as the Admin API; and the hosts of previews."""
+    """Not for tenants: a page on an admin host has the same origin as the Admin API; and the hosts of previews.
+
+    Where no admin hosts are set, those of the console.
+    """
     if user().is_admin:
         return False
+    if not config().admin_hosts and is_address(domain):
+        return True
     below = config().preview_domain
     is_preview = bool(below) and (domain == below or domain.endswith(f".{below}") or covers(domain, f"x.{below}"))
     return is_preview or any(covers(domain, host) for host in config().admin_hosts)

@@ -567,6 +567,15 @@ def test_a_tenant_cannot_publish_on_an_admin_host(walled: House) -> None:
         assert assert_failure(create, 409) == assert_failure(update, 409) == "域名已被占用"
 
 
+@pytest.mark.parametrize("domain", ["localhost", "192.0.2.1"])
+def test_a_tenant_cannot_publish_where_the_console_is_without_admin_hosts(tmp_path: Path, domain: str) -> None:
+    house = build(tmp_path)
+    assert_success(house.admin.delete("/_api/sites/default/default"))
+    assert_failure(house.alice.post("/_api/sites", json={"id": "new", "domain": domain}), 409, "域名已被占用")
+    assert_failure(house.alice.put("/_api/sites/alice/blog", json={"aliases": [domain]}), 409, "域名已被占用")
+    house.admin.create("mine", domain)
+
+
 def test_a_taken_id_goes_before_an_admin_host(walled: House) -> None:
     body = {"id": "blog", "domain": "panel.localhost"}
     reply = walled.alice.post("/_api/sites", json=body, headers={"Host": "panel.localhost"})
