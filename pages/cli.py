@@ -1,5 +1,7 @@
 """The ``pages`` command: which commands there are. Each is imported when it is asked for, so that all start quickly."""
 
+import os
+import sys
 from importlib import import_module
 
 import click
@@ -110,3 +112,6 @@ def main() -> None:
     What is asked of a server goes to --url, else PAGES_URL, else where you have logged in, else the installation whose
     config.toml is here. PAGES_TOKEN and PAGES_SITE (TENANT/ID) stand in for the login and for --site.
     """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed by who started us: no file of ours may come in its place.
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115

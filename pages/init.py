@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping
 from importlib.resources import files as package_files
@@ -113,5 +114,5 @@ def _tell(path: Path, config: Config, password: str) -> None:
     click.echo(f"User {config.admin_user!r}, password (shown this once, kept as a hash):\n\n    {password}\n")
     if not config.admin_hosts:
         click.echo("Set admin_hosts before people you do not trust publish sites here.")
-    named = "" if path.parent == Path.cwd() else f"PAGES_CONFIG={path} "
+    named = "" if path.parent == Path.cwd() else f"PAGES_CONFIG={shlex.quote(str(path))} "
     click.echo(f"Serve:      {named}pages serve\nLook at it: {named}pages doctor")

@@ -237,6 +237,15 @@ def test_an_archive_may_be_given_whatever_its_name(place: Place, folder: Path, n
     assert place.live() == f"built for {folder.name}".encode()
 
 
+@pytest.mark.parametrize("name", ["a b;type=x", 'a,b"c\\d'])
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_temporary_files_may_be_anywhere(place: Place, folder: Path, name: str, is_relative: bool) -> None:
+    (folder / name).mkdir()
+    where = name if is_relative else str(folder / name)
+    checkpoint_of(deploy(folder, {**place.settings(), "TMPDIR": where}))
+    assert list((folder / name).iterdir()) == []
+
+
 @pytest.mark.parametrize("variable", ["GITHUB_SHA", "CI_COMMIT_SHA", ""])
 def test_a_job_that_is_run_again_publishes_once(place: Place, folder: Path, variable: str) -> None:
     settings = {**place.settings(), **({variable: f"c-{folder.name}"} if variable else {})}

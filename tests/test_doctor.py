@@ -46,6 +46,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
         chosen = [word for name in only for word in ("--only", name)]
         done = run("--json", *chosen, *options, **{name.upper(): value for name, value in settings.items()})
         said = json.loads(done.stdout)
+        assert done.stdout.count("\n") == 1
         found: dict[str, list[tuple[str, str, str]]] = {}
         for item in said["findings"]:
             found.setdefault(item["check"], []).append((item["level"], item["message"], item["todo"]))

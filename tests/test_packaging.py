@@ -129,6 +129,12 @@ def test_init_writes_all_settings_explained_with_the_password_it_tells_as_a_hash
     assert password_of(done.output) not in path.read_text()
 
 
+def test_what_init_says_to_run_next_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    done = run_init(tmp_path, "a b; c")
+    (line,) = re.findall(r"^Look at it: (.*)$", done.output, re.MULTILINE)
+    assert shlex.split(line) == [f"PAGES_CONFIG={tmp_path / 'a b; c/config.toml'}", "pages", "doctor"]
+
+
 def test_what_init_makes_is_not_for_other_users(tmp_path: Path) -> None:
     run_init(tmp_path, "new/here")
     made = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new/here").iterdir()}

@@ -45,7 +45,7 @@ class Refused(Failed):
     def __init__(self, status: int, message: str, data: Any = None, retry_after: float | None = None) -> None:
         super().__init__(in_one_line(message), of_status(status))
         self.status = status
-        self.data = data
+        self.data: dict[str, Any] = data if isinstance(data, dict) else {}
         self.retry_after = retry_after
         if status == 503 and retry_after is not None:  # By who stands before a server that is down.
             self.exit_code = UNREACHABLE
@@ -156,7 +156,7 @@ class _Tries:
         if isinstance(error, Unreached):
             self._cut_left -= error.is_begun
             return not error.is_hopeless and (self._cut_left >= 0 or not error.is_begun)
-        if error.status == 409 and "missing" not in (error.data or {}):
+        if error.status == 409 and "missing" not in error.data:
             self._busy_left -= 1
             return self._busy_left >= 0
         if error.status in (429, 503):  # Neither was begun.

@@ -71,7 +71,10 @@ def look_into(path: Path) -> Folder:
     """
     root = Path(os.path.realpath(path))
     found = _Walk(root, Ignored(root))
-    found.walk(str(root), "", ())
+    try:
+        found.walk(str(root), "", ())
+    except RecursionError:
+        raise Failed(f"{path} has too many folders within each other", USAGE) from None
     if not found.files:
         raise Failed(f"there is nothing to publish in {path}", USAGE)
     files = tuple(sorted(found.files, key=lambda file: file.path))

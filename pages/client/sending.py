@@ -86,7 +86,7 @@ class Sender:
             try:
                 return self._send_some(folder, digests, wanted)
             except Refused as error:
-                more = (error.data or {}).get("missing", ()) if error.status == 409 else ()
+                more = error.data.get("missing", ()) if error.status == 409 else ()
                 if not set(more) - missing:
                     raise
                 missing |= set(more)

@@ -57,7 +57,7 @@ def doctor(
     """
     told = [item for item in _all(nginx_conf, certificates, only) if not only or item.check in only]
     if as_json:
-        click.echo(json.dumps(_as_json(told), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(_as_json(told), ensure_ascii=False, separators=(",", ":")))
     else:
         _print(told)
     bad: tuple[Level, ...] = ("problem", "warning") if strict else ("problem",)

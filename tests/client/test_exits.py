@@ -30,7 +30,8 @@ NO_API = (404, {"Content-Type": "text/html"}, b"<h1>Not found</h1>")
         (told(404, "not there"), 4),
         (told(405, "not so"), 1),
         (told(409, "busy"), 5),
-        (told(412, "moved on"), 5),
+        (told(409, "busy", 5), 5),
+        (told(412, "moved on", ["x"]), 5),
         (told(413, "too large"), 1),
         (told(422, "another"), 5),
         (told(429, "later"), 1),
@@ -124,6 +125,20 @@ def test_what_destroys_asks_and_without_a_terminal_refuses(operator: Person, adm
 @pytest.mark.parametrize("command", DESTRUCTIVE[:3])
 def test_who_says_yes_is_not_asked(operator: Person, command: list[str]) -> None:
     operator.ok(*command, "--yes")
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_one_that_nobody_reads(person: Person, closed: str) -> None:
+    person.made({"site.zip": "zip"}, ".")
+    fine = told(200, "", {"username": "a", "id": "b", "checkpoint": {"id": "x"}})
+    with Script([fine, told(403)]) as script:
+        for arguments, status in (("deploy site.zip -s", 0), ("sites delete", 2)):
+            done = subprocess.run(
+                ["/bin/sh", "-c", f"{sys.executable} -m pages {arguments} a/b --url {script.url} {closed}"],
+                cwd=person.folder, check=False, timeout=30,
+                env={**person.environment(), "PYTHONPATH": str(PROJECT), "PAGES_TOKEN": "t"},
+            )  # fmt: skip
+            assert done.returncode == status
 
 
 # --- JSON, and quiet ------------------------------------------------------------------------

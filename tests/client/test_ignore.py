@@ -1,6 +1,8 @@
 """What of a folder is published, by ``.pagesignore`` and without it."""
 
+import inspect
 import os
+import sys
 
 import pytest
 from client.people import Person
@@ -74,6 +76,18 @@ def test_what_is_left_out_is_not_looked_at(person: Person) -> None:
         assert ([file.path for file in found.files], found.folders) == (["index.html"], ())
     finally:
         (site / "private").chmod(0o755)
+
+
+def test_folders_in_folders_without_end_are_told(person: Person) -> None:
+    site = person.made({"index.html": "x", "/".join(["d"] * 150 + ["x"]): "x"})
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 120)
+    try:
+        with pytest.raises(Failed) as failed:
+            look_into(site)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert failed.value.exit_code == 2
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"!\n", b"[z-a]\n"])
