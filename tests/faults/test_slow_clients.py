@@ -129,7 +129,7 @@ def test_a_client_that_has_gone_is_no_traceback(small: Server, connect: Callable
     wait_until(lambda: "/deploy" in small.log.rpartition("GET /_api/healthz")[2], "its end is logged")
     answers(small)
     assert "Traceback" not in small.log
-    assert os.listdir(small.data / "work") == []
+    wait_until(lambda: os.listdir(small.data / "work") == [], "nothing is left of it")
 
 
 @pytest.mark.parametrize("slow_by", ["rate", "silence"])
