@@ -143,6 +143,13 @@ def tree_of(folder: Path) -> dict[str, bytes]:
     }
 
 
+def unpacked(archive: Path, folder: Path) -> Path:
+    """A new folder with what is in a tar.gz, as ``tar`` makes it: Debian 12's Python cannot be told to be careful."""
+    folder.mkdir(parents=True)
+    subprocess.run(["tar", "xzf", archive, "-C", folder], check=True)
+    return folder
+
+
 def everything_below(folder: Path) -> dict[str, str]:
     """Every name below a folder with what it is: to see that nothing has changed, nothing was left."""
     found = {}

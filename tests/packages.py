@@ -6,12 +6,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import setuptools
-from helpers import PROJECT, Server, free_port, wait_until
+from helpers import PROJECT, Server, free_port, unpacked, wait_until
 
 
 def build_context(folder: Path) -> Path:
@@ -44,9 +43,7 @@ def build(what: str, source: Path, target: Path) -> Path:
 
 def unpack(sdist: Path, target: Path) -> Path:
     """The one folder that is in an sdist."""
-    with tarfile.open(sdist) as archive:
-        archive.extractall(target, filter="data")
-    (folder,) = target.iterdir()
+    (folder,) = unpacked(sdist, target).iterdir()
     return folder
 
 
