@@ -15,7 +15,7 @@ from pages.web.sites import own_names
 blueprint = Blueprint("status", __name__, url_prefix="/_api")
 
 # The whole API, as programs read it (OpenAPI 3.1): written by hand, and held to what the application does by tests.
-_DOCUMENT = Path(__file__).with_name("openapi.json").read_bytes()
+DOCUMENT = Path(__file__).with_name("openapi.json").read_bytes()
 
 
 @blueprint.post("/reload", provide_automatic_options=False)
@@ -55,6 +55,6 @@ def healthz() -> Response:
 @token_needs("any")
 def describe() -> Response:
     """The document itself, in no envelope."""
-    response = Response(_DOCUMENT, mimetype="application/json")
+    response = Response(DOCUMENT, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response

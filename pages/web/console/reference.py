@@ -1,37 +1,50 @@
 """The reference of the API, as a page: what ``openapi.json`` says, call by call."""
 
 import json
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from flask import Blueprint, Response
 
 from pages.web.auth import CONSOLE
 from pages.web.console.answers import show
+from pages.web.status import DOCUMENT, describe
 
 blueprint = Blueprint("console_reference", __name__, url_prefix=f"{CONSOLE}/reference")
 
-_BYTES = (Path(__file__).parent.parent / "openapi.json").read_bytes()
-_DOCUMENT: dict[str, Any] = json.loads(_BYTES)
 _METHODS = ("get", "post", "put", "delete")
 
 
 @blueprint.get("", provide_automatic_options=False)
 def show_reference() -> Response:
     """All calls, in the document's own groups."""
-    return show("reference.html", info=_DOCUMENT["info"], groups=_groups)
+    return show("reference.html", info=_document()["info"], groups=_groups())
 
 
 @blueprint.get("/openapi.json", provide_automatic_options=False)
 def send_document() -> Response:
     """The document itself."""
-    return Response(_BYTES, mimetype="application/json")
+    return describe()
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """What it says; read when the page is first asked for, and not at the start of every worker."""
+    document: dict[str, Any] = json.loads(DOCUMENT)
+    return document
+
+
+@cache
+def _groups() -> list[dict[str, Any]]:
+    """The document's groups with their calls."""
+    calls = _calls()
+    return [{**tag, "calls": [call for call in calls if call["tag"] == tag["name"]]} for tag in _document()["tags"]]
 
 
 def _calls() -> list[dict[str, Any]]:
     return [
         _call(path, method, operation, item.get("parameters", []))
-        for path, item in _DOCUMENT["paths"].items()
+        for path, item in _document()["paths"].items()
         for method, operation in item.items()
         if method in _METHODS
     ]
@@ -70,11 +83,8 @@ def _kind(schema: dict[str, Any]) -> str:
 def _resolved(part: dict[str, Any]) -> dict[str, Any]:
     """What a reference names, as far as it is one."""
     while "$ref" in part:
-        found: Any = _DOCUMENT
+        found: Any = _document()
         for name in part["$ref"].removeprefix("#/").split("/"):
             found = found[name]
         part = found
     return part
-
-
-_groups = [{**tag, "calls": [call for call in _calls() if call["tag"] == tag["name"]]} for tag in _DOCUMENT["tags"]]
