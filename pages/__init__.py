@@ -23,7 +23,6 @@ The layers; a module imports from those below it or beside it, never from above 
     web.console.answers
     web.console.language
     web.console.visit  web.console.assets  web.console.texts
-    web.console.marks
     web.insight
     web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.metrics  web.tls  web.verify
     web.maintenance

@@ -65,9 +65,19 @@ def token_needs(need: Need) -> Callable[[View], View]:
     return mark
 
 
+def is_admin_only(view: object) -> bool:
+    """May tenants not use it?"""
+    return view in _admin_only
+
+
+def is_open_to_all(view: object) -> bool:
+    """Does it ask for no credentials, nor for a session?"""
+    return view in _open_to_all
+
+
 def says_who_may_call(view: object) -> bool:
     """Was it thought of what tokens may do with this view? (A test asks this of all of them.)"""
-    return view in _token_needs or view in _open_to_all
+    return view in _token_needs or is_open_to_all(view)
 
 
 def is_visitor() -> bool:
@@ -110,7 +120,7 @@ def guard() -> Response | None:
     if not (_on_admin_host(config()) or (is_for_neighbour and asked_by_address())):
         return not_found_page()
     g.is_ours = True
-    is_open = view in _open_to_all or is_for_neighbour
+    is_open = is_open_to_all(view) or is_for_neighbour
     if not is_open:
         g.user = user_of_request()
         if g.user is None:
@@ -125,7 +135,7 @@ def guard() -> Response | None:
 
 
 def _may_call(user: User, view: object) -> bool:
-    if view in _admin_only and not user.is_admin:
+    if is_admin_only(view) and not user.is_admin:
         return False
     need = _token_needs.get(view, "none")
     return user.token is None or need == "any" or (need != "none" and user.token.may(need))

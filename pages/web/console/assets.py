@@ -9,8 +9,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from pages.model import ONE_YEAR
-from pages.web.auth import CONSOLE
-from pages.web.console.marks import for_everybody
+from pages.web.auth import CONSOLE, open_to_all
 
 blueprint = Blueprint("console_assets", __name__, url_prefix=f"{CONSOLE}/static")
 
@@ -48,7 +47,7 @@ def address_of(name: str) -> str:
 
 
 @blueprint.get("/<digest>/<path:name>", provide_automatic_options=False)
-@for_everybody
+@open_to_all
 def send(digest: str, name: str) -> Response:
     """A file, for whoever asks: there is nothing in it that is not in the package."""
     asset = _assets.get(name)

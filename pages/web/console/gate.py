@@ -7,10 +7,9 @@ from flask import Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from pages.errors import CrossSiteRequest, Forbidden
-from pages.web.auth import CONSOLE, is_below, is_console
+from pages.web.auth import CONSOLE, View, is_admin_only, is_below, is_console, is_open_to_all
 from pages.web.console.answers import bounce, expired_form, to_sign_in
 from pages.web.console.language import choose
-from pages.web.console.marks import admins, bound_by_their_address, everybodys
 from pages.web.console.visit import is_own_form, recognise
 from pages.web.context import services
 from pages.web.origins import is_cross_site
@@ -20,6 +19,15 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+_bound_by_address: set[object] = set()
+
+
+def bound_by_address(view: View) -> View:
+    """Mark a form whose token stands in its address where no header has it: nothing of the body is read before."""
+    _bound_by_address.add(view)
+    return view
 
 
 def guard() -> Response | None:
@@ -36,11 +44,11 @@ def guard() -> Response | None:
         if request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate":
             return bounce()
         raise CrossSiteRequest()
-    if g.user is None and view not in everybodys:
+    if g.user is None and not is_open_to_all(view):
         return to_sign_in()
     if isinstance(request.routing_exception, HTTPException):
         raise request.routing_exception
-    if view in admins and not g.user.is_admin:
+    if is_admin_only(view) and not g.user.is_admin:
         raise Forbidden()
     return None if request.method in ("GET", "HEAD") or _is_meant(view) else expired_form()
 
@@ -48,7 +56,7 @@ def guard() -> Response | None:
 def _is_meant(view: object) -> bool:
     if "X-CSRF-Token" in request.headers:
         return is_own_form(request.headers["X-CSRF-Token"])
-    if view in bound_by_their_address:
+    if view in _bound_by_address:
         return is_own_form(request.args.get("csrf", ""), request.path)
     return is_own_form(request.form.get("csrf", ""))
 

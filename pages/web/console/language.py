@@ -6,8 +6,7 @@ from flask import Blueprint, Response, g, redirect, request
 from werkzeug.exceptions import NotFound
 
 from pages.languages import Language
-from pages.web.auth import CONSOLE
-from pages.web.console.marks import for_everybody
+from pages.web.auth import CONSOLE, open_to_all
 from pages.web.console.texts import LANGUAGES
 from pages.web.console.visit import cookie, safe_next, set_cookie
 from pages.web.language import asked_language
@@ -31,7 +30,7 @@ def language() -> Language:
 
 
 @blueprint.get("/<wanted>", provide_automatic_options=False)
-@for_everybody
+@open_to_all
 def switch(wanted: str) -> Response:
     """Remember a choice, and go back to where it was made."""
     if wanted not in LANGUAGES:

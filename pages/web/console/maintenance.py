@@ -10,10 +10,9 @@ from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import NotFound
 
 from pages.model import timestamp
-from pages.web.auth import CONSOLE
+from pages.web.auth import CONSOLE, admin_only
 from pages.web.console.answers import go, show
 from pages.web.console.language import language
-from pages.web.console.marks import for_admin
 from pages.web.console.texts import text
 from pages.web.context import config, services
 from pages.web.replies import success
@@ -27,7 +26,7 @@ _BEGAN = time.time()
 
 
 @blueprint.get("", provide_automatic_options=False)
-@for_admin
+@admin_only
 def show_maintenance() -> Response:
     """How it goes, what can be done, and the backups there are."""
     disk = shutil.disk_usage(services().paths.data)
@@ -39,21 +38,21 @@ def show_maintenance() -> Response:
 
 
 @blueprint.get("/state", provide_automatic_options=False)
-@for_admin
+@admin_only
 def state() -> Response:
     """For the page that waits for a restart: since when the process that answers has been there."""
     return success({"began": _BEGAN})
 
 
 @blueprint.get("/<action>", provide_automatic_options=False)
-@for_admin
+@admin_only
 def ask(action: str) -> Response:
     """What an action will do, and whether it is meant."""
     return _question(action)
 
 
 @blueprint.post("/<action>", provide_automatic_options=False)
-@for_admin
+@admin_only
 def act(action: str) -> Response:
     """Do it, where the second confirmation came with it; else ask for that."""
     if action not in _ACTIONS:

@@ -5,18 +5,17 @@ from flask import Blueprint, Response, g, request
 from pages.errors import TooManyFailures
 from pages.languages import translated
 from pages.web import logins
-from pages.web.auth import CONSOLE
+from pages.web.auth import CONSOLE, open_to_all
 from pages.web.console import visit
 from pages.web.console.answers import SIGN_IN, go, show
 from pages.web.console.language import language
-from pages.web.console.marks import for_everybody
 from pages.web.console.texts import text
 
 blueprint = Blueprint("console_sign_in", __name__, url_prefix=CONSOLE)
 
 
 @blueprint.get("/sign-in", provide_automatic_options=False)
-@for_everybody
+@open_to_all
 def ask() -> Response:
     """The form; for who is signed in already, the page that was wanted."""
     wanted = visit.safe_next(request.args.get("next", ""))
@@ -24,7 +23,7 @@ def ask() -> Response:
 
 
 @blueprint.post("/sign-in", provide_automatic_options=False)
-@for_everybody
+@open_to_all
 def sign_in() -> Response:
     """Let in who knows the password, with a session of its own."""
     name, wanted = request.form.get("name", ""), visit.safe_next(request.form.get("next", ""))

@@ -9,8 +9,8 @@ from pages.web import deploys
 from pages.web.auth import CONSOLE
 from pages.web.checkpoints import history_of
 from pages.web.console.answers import go, show, tell, wants_json
+from pages.web.console.gate import bound_by_address
 from pages.web.console.language import language
-from pages.web.console.marks import bound_by_address
 from pages.web.console.sites import state_of
 from pages.web.console.texts import text
 from pages.web.console.visit import HOME
