@@ -163,11 +163,23 @@ def post_fork(server, worker):
     pin(_settings)
     take_over(_config.log_format, worker.log)
     be_patient(worker, attach(memoryview(server.pages_counts), worker.pages_slot).busy)
-    # Each connection takes one, and the usual 1,024 are as few as gunicorn's own limit of connections.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most > 0 else 65536, most))
+    _leave_files_to_requests(worker)
     # In this process only: it is the master that ends a stop after graceful_timeout.
     worker.cfg.set("graceful_timeout", _RELOAD_SECONDS)
+
+
+# What a worker has open by itself, and what a request may open: a selector, an archive, folders down to a file.
+_OWN_FILES, _FILES_OF_A_REQUEST = 32, 8
+
+
+def _leave_files_to_requests(worker):
+    """Have connections wait unaccepted, before they take the files that those under way need."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = min(most, 65536) if most > 0 else 65536
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))  # The usual 1,024 are few: each connection takes one.
+    room = max(allowed - _OWN_FILES - threads * _FILES_OF_A_REQUEST, threads)
+    worker.worker_connections = min(worker.worker_connections, room)
+    worker.max_keepalived = worker.worker_connections - threads
 
 
 # --- What workers count -------------------------------------------------------------------------

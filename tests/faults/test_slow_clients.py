@@ -3,6 +3,7 @@
 import io
 import os
 import resource
+import signal
 import socket
 import threading
 import time
@@ -56,7 +57,7 @@ def answers(server: Server, port: int = 0) -> None:
 
 
 def is_answered(server: Server) -> bool:
-    with suppress(TimeoutError):
+    with suppress(OSError, AssertionError):
         answers(server)
         return True
     return False
@@ -185,18 +186,32 @@ def test_patience_is_renewed_by_what_comes_but_not_saved_up() -> None:
         assert 4 < patient._left <= 5
 
 
-def test_a_process_without_files_left_takes_its_clients_later(
+def test_with_few_files_for_a_process_each_client_is_answered(
     small: Server, connect: Callable[..., socket.socket]
 ) -> None:
     assert small.process is not None
-    stats = {int(p.parent.name): p.read_text().rpartition(")")[2].split() for p in Path("/proc").glob("[0-9]*/stat")}
-    (worker,) = [pid for pid, fields in stats.items() if int(fields[1]) == small.process.pid]
+    resource.prlimit(small.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+    (old,) = small.workers()
+    small.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: small.workers() and old not in small.workers(), "another worker, which may have as few")
+    (worker,) = small.workers()
+    os.kill(worker, signal.SIGSTOP)  # So that all of them are there at once.
+    request = b"GET / HTTP/1.1\r\nHost: blog.localhost\r\nConnection: close\r\n\r\n"
+    many = [connect(small.port, request) for _ in range(300)]
+    os.kill(worker, signal.SIGCONT)
+    assert [connection.recv(100).partition(b"\r\n")[0] for connection in many] == [b"HTTP/1.1 200 OK"] * len(many)
+
+
+def test_a_process_without_files_left_takes_its_clients_later(
+    small: Server, connect: Callable[..., socket.socket]
+) -> None:
+    (worker,) = small.workers()
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{worker}/fd")) + 6, 8192))
     many = [connect(small.port) for _ in range(40)]
     wait_until(lambda: "New connections have to wait" in small.log, "it has no files left")
     for connection in many:
         connection.close()
-    answers(small)
+    wait_until(lambda: is_answered(small), "it has files again")  # Who comes before that may be refused.
     assert Path(f"/proc/{worker}").exists()
     assert "have to wait" in small.log
 
