@@ -15,10 +15,11 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from api_document import assert_described
@@ -203,13 +204,14 @@ class Reply:
 class Server:
     """Pages under real gunicorn on a free port, with a data folder of its own.
 
-    ``settings`` are environment variables. ``log`` is what it wrote.
+    ``settings`` are environment variables, ``project`` is the folder with its code. ``log`` is what it wrote.
     """
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
+    project: Path = PROJECT
 
     @property
     def data(self) -> Path:
@@ -233,12 +235,15 @@ class Server:
             **self.settings,
         }
 
-    def start(self, wait: bool = True) -> "Server":
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "gunicorn", "wsgi:app"]
+
+    def start(self, wait: bool = True) -> Self:
         self.port = self.port or free_port()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "wsgi:app"],
-                cwd=PROJECT,
+                self.command(),
+                cwd=self.project,
                 env=self.environment(),
                 stdout=log,
                 stderr=log,
@@ -247,6 +252,18 @@ class Server:
         if wait:
             wait_until(self.answers, f"the server starts; its log:\n{self.log}")
         return self
+
+    def workers(self) -> set[int]:
+        """The workers that the master has at the moment; none while there is no master."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        found = set()
+        with suppress(OSError):
+            for child in children.read_text().split():
+                with suppress(OSError):  # It has just ended.
+                    if "gunicorn" in Path(f"/proc/{child}/cmdline").read_text():
+                        found.add(int(child))
+        return found
 
     def answers(self) -> bool:
         assert self.process is not None

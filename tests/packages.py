@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import setuptools
-from helpers import PROJECT, Server, free_port, unpacked, wait_until
+from helpers import PROJECT, Server, unpacked
 
 
 def build_context(folder: Path) -> Path:
@@ -100,17 +100,5 @@ class Installed(Server):
     def environment(self) -> dict[str, str]:
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PAGES_PORT": str(self.port), **self.settings}
 
-    def start(self, wait: bool = True) -> "Installed":
-        self.port = self.port or free_port()
-        with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(
-                [str(self.environment_of.pages), "serve"],
-                cwd=self.folder,
-                env=self.environment(),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        if wait:
-            wait_until(self.answers, f"the server starts; its log:\n{self.log}")
-        return self
+    def command(self) -> list[str]:
+        return [str(self.environment_of.pages), "serve"]

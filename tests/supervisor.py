@@ -43,13 +43,12 @@ START = setting(SERVICE, "ExecStart").removeprefix("/opt/pages/venv/bin/").split
 
 @dataclass
 class Supervised(Server):
-    """Pages under a supervisor. ``project`` is where its code is.
+    """Pages under a supervisor.
 
     ``holds_sockets``: with pages.socket, whose addresses stay open between two runs. Whatever ends the master but
     ``stop`` has it started anew (Restart=always); what is left of its processes is killed first (KillMode=mixed).
     """
 
-    project: Path = PROJECT
     holds_sockets: bool = True
     listeners: list[socket.socket] = field(default_factory=list)
     starts: int = 0
@@ -117,18 +116,6 @@ class Supervised(Server):
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
-
-    def workers(self) -> set[int]:
-        """The processes that the master has at the moment; none while there is no master."""
-        assert self.process is not None
-        pid = self.process.pid
-        found = set()
-        with suppress(OSError):
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                with suppress(OSError):  # It has just ended.
-                    if "gunicorn" in Path(f"/proc/{child}/cmdline").read_text():
-                        found.add(int(child))
-        return found
 
     def _listen(self) -> None:
         assert setting(SOCKET, "ExecStartPre").endswith(" /var/lib/pages/data")

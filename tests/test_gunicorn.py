@@ -531,20 +531,6 @@ def test_odd_requests_leave_no_traceback_in_the_log(running: Server) -> None:
 # --- Restarts -----------------------------------------------------------------------------------
 
 
-def workers_of(server: Server) -> set[int]:
-    """The processes that gunicorn's master has at the moment."""
-    assert server.process is not None
-    found = set()
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = file.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z" and int(fields[1]) == server.process.pid:
-            found.add(int(file.parent.name))
-    return found
-
-
 def hang_up(server: Server) -> None:
     assert server.process is not None
     server.process.send_signal(signal.SIGHUP)
@@ -552,13 +538,13 @@ def hang_up(server: Server) -> None:
 
 def wait_for_workers(server: Server, count: int) -> set[int]:
     """Wait until so many workers run; returns them."""
-    wait_until(lambda: len(workers_of(server)) == count, f"{count} workers run:\n{server.log}")
-    return workers_of(server)
+    wait_until(lambda: len(server.workers()) == count, f"{count} workers run:\n{server.log}")
+    return server.workers()
 
 
 def wait_for_new_workers(server: Server, before: set[int], count: int) -> set[int]:
     """Wait until the old workers are gone and so many new ones run; returns the new."""
-    wait_until(lambda: not workers_of(server) & before, f"the old workers end:\n{server.log}")
+    wait_until(lambda: not server.workers() & before, f"the old workers end:\n{server.log}")
     return wait_for_workers(server, count)
 
 
@@ -663,7 +649,7 @@ def restarted(running: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
     headers = basic("admin", "secret")
     assert server.api("POST", "/_api/sites", {"id": "blog", "domain": "blog.localhost"}, headers=headers).status == 201
     (server.data / "sites/default/blog/index.html").write_bytes(PAGE)
-    before = workers_of(server)
+    before = server.workers()
     production.configure('[users.alice]\npass = "wonderland"\n', workers=3)
     with Visitors(server.port, PAGE) as visitors:
         replies = {"development": maintenance(running, "restart")}
@@ -753,7 +739,7 @@ def test_a_restart_whose_settings_are_broken_meanwhile_leaves_the_service_runnin
     production.configure("nonsense = 1\n")
     wait_until(lambda: "nonsense" in server.log, "the settings are read")
     assert server.request("GET", "/_api/healthz").status == 200
-    assert workers_of(server) & before == before
+    assert server.workers() & before == before
 
 
 def test_a_hup_with_broken_settings_leaves_the_service_running(production: Production) -> None:
@@ -775,8 +761,8 @@ def test_a_worker_that_has_only_just_begun_ends_at_a_stop_like_any_other(make_se
     assert server.process is not None
     before = wait_for_workers(server, 1)
     os.kill(min(before), signal.SIGKILL)
-    wait_until(lambda: workers_of(server) - before, "the next worker begins")
-    (begun,) = workers_of(server) - before
+    wait_until(lambda: server.workers() - before, "the next worker begins")
+    (begun,) = server.workers() - before
     os.kill(begun, signal.SIGSTOP)  # Just forked: it has had no time to import anything.
     server.process.terminate()
     wait_until(lambda: is_pending(begun, signal.SIGTERM), "the master tells it to end")

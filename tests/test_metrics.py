@@ -423,12 +423,6 @@ def scrape(server: Server) -> Samples:
     return samples_of(reply.body.decode())
 
 
-def workers_of(server: Server) -> set[int]:
-    assert server.process is not None
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    return {int(pid) for pid in children}
-
-
 def visits(samples: Samples) -> float:
     return total(samples, "pages_requests_total", front="visitor")
 
@@ -455,14 +449,14 @@ def test_counts_add_up_over_workers_and_survive_reloads_and_killed_workers(make_
 
     visit(40)
     never_backwards()
-    old = workers_of(server)
+    old = server.workers()
     os.kill(sorted(old)[0], signal.SIGKILL)
-    wait_until(lambda: len(workers_of(server) - old) == 1 and len(workers_of(server)) == 2, "another worker")
+    wait_until(lambda: len(server.workers() - old) == 1 and len(server.workers()) == 2, "another worker")
     visit(20)
     never_backwards()
-    old = workers_of(server)
+    old = server.workers()
     server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: len(workers_of(server)) == 2 and not workers_of(server) & old, "new workers")
+    wait_until(lambda: len(server.workers()) == 2 and not server.workers() & old, "new workers")
     visit(20)
     samples = never_backwards()
     assert value(samples, "pages_workers") == 2

@@ -191,7 +191,7 @@ def installed(environment: Environment, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("installed")
     done = environment.run("init", cwd=folder)
     assert done.returncode == 0, done.stderr
-    server = Installed(folder, environment_of=environment, password=password_of(done.stdout))
+    server = Installed(folder, project=folder, environment_of=environment, password=password_of(done.stdout))
     yield server.start()
     server.stop()
 

@@ -284,7 +284,7 @@ def test_a_worker_killed_during_a_deploy_takes_nothing_with_it(make_server: Call
     worker.start()
     for _ in range(3):
         time.sleep(chance.uniform(0.05, 0.2))
-        for child in workers_of(server):
+        for child in server.workers():
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
     stop.set()
@@ -295,9 +295,3 @@ def test_a_worker_killed_during_a_deploy_takes_nothing_with_it(make_server: Call
     server.kill()
     server.start()
     assert violations(server.data) == []
-
-
-def workers_of(server: Server) -> list[int]:
-    assert server.process is not None
-    pid = server.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -16,7 +16,6 @@ import pytest
 from flask import Flask
 from helpers import PROJECT, THOROUGH, Admin, Reply, Server, basic, wait_until, zip_of
 from nginx import Nginx
-from test_gunicorn import workers_of
 from werkzeug.security import generate_password_hash
 
 from pages import passwords
@@ -633,10 +632,10 @@ def test_all_workers_count_together_and_new_ones_go_on_where_those_killed_stoppe
     assert ask(proxied, "admin", "admin", HOME).status == 200
     for _ in range(2):
         assert [ask(proxied, "admin", "wrong", AWAY).status for _ in range(5)] == [401] * 5
-        before = workers_of(proxied)
+        before = proxied.workers()
         for worker in before:
             os.kill(worker, signal.SIGKILL)
-        wait_until(lambda before=before: len(workers_of(proxied) - before) == 3 and proxied.answers(), "new workers")
+        wait_until(lambda before=before: len(proxied.workers() - before) == 3 and proxied.answers(), "new workers")
     for password in ("wrong", "admin"):
         reply = ask(proxied, "admin", password, AWAY)
         assert (reply.status, reply.json()["success"]) == (429, False)

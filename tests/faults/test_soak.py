@@ -201,9 +201,9 @@ class Soak:
             if self.kills % server_every == 0:
                 self.server.kill()
                 self.server.start()
-            elif workers := workers_of(self.server):
+            elif workers := self.server.workers():
                 with suppress(ProcessLookupError):
-                    os.kill(dice.choice(workers), signal.SIGKILL)
+                    os.kill(dice.choice(sorted(workers)), signal.SIGKILL)
 
     def assert_right(self) -> None:
         """No answer was wrong; none was missing but those of processes that were killed."""
@@ -251,14 +251,6 @@ class Soak:
         in_doubt = sum(each.in_doubt for each in self.switchers)
         broken = sum(told["broken"] for told in self.told)
         return f"{reads} reads, {switches} switches, {self.kills} kills, {in_doubt} changes in doubt, {broken} broken"
-
-
-def workers_of(server: Server) -> list[int]:
-    assert server.process is not None
-    pid = server.process.pid
-    with suppress(OSError):
-        return [int(worker) for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
 
 
 def soak(folder: Path, sites: int, **settings: str) -> Soak:

@@ -11,7 +11,6 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -410,9 +409,9 @@ class Sites(RuleBasedStateMachine):
             self.server.kill()
             self.server.start()
         else:
-            worker = workers_of(self.server)[0]
+            worker = min(self.server.workers())
             os.kill(worker, signal.SIGKILL)
-            wait_until(lambda: worker not in workers_of(self.server), "the worker is dead")
+            wait_until(lambda: worker not in self.server.workers(), "the worker is dead")
 
     # --- Visitors ---------------------------------------------------------------------------
 
@@ -500,17 +499,6 @@ class Sites(RuleBasedStateMachine):
 def _kind(method: str, path: str) -> str:
     """A call by its method and what it is about."""
     return f"{method} {re.sub(r'[?].*|default|alice|bob|s[123]|20[0-9]{6}-.{15}', '', path)}"
-
-
-def workers_of(server: Server) -> list[int]:
-    """The processes of a server that live, but its master."""
-    assert server.process is not None
-    pid, found = server.process.pid, []
-    for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        with suppress(OSError):
-            if Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                found.append(int(worker))
-    return found
 
 
 @pytest.fixture
