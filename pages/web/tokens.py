@@ -39,7 +39,7 @@ def list_tokens() -> Response:
 
 def own_tokens() -> list[Token]:
     """The tokens that this user may see: its own, and the admin all."""
-    return services().tokens.alive(now(), None if user().is_admin else user().name)
+    return services().tokens.alive(now(), user().tenant)
 
 
 @blueprint.post("/tokens", provide_automatic_options=False)

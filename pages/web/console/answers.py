@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 import msgspec
 from flask import Response, g, redirect, render_template, request
 
-from pages.languages import translated
+from pages.languages import in_english
 from pages.web.auth import CONSOLE
-from pages.web.console.language import language
+from pages.web.console.language import language, said
 from pages.web.console.texts import text
 from pages.web.console.visit import HOME, asked_address, cookie, drop_cookie, form_token, remember_form, set_cookie
 from pages.web.replies import failure
@@ -49,7 +49,7 @@ def go(where: str, done: str = "", *details: str, link: str = "", **values: Any)
 def tell(response: Response, done: str, *details: str, link: str = "", **values: Any) -> Response:
     """Have the next page say what was done."""
     g.outcome = text(done, "en", **values)  # The log is English.
-    _remember(response, Flash(text(done, language(), **values), [translated(d, language()) for d in details], link))
+    _remember(response, Flash(text(done, language(), **values), [said(detail) for detail in details], link))
     return response
 
 
@@ -57,7 +57,7 @@ def error_page(message: str, status: int) -> Response:
     """What went wrong, in a service's words: a page, or for a program of ours the envelope of the API."""
     if message == _NO_PAGE:
         return _refused("no_page", status)
-    return _problem(translated(message, language()), translated(message, "en"), status)
+    return _problem(said(message), in_english(message), status)
 
 
 def _refused(key: str, status: int) -> Response:

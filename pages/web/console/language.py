@@ -5,7 +5,7 @@ from typing import cast
 from flask import Blueprint, Response, g, redirect, request
 from werkzeug.exceptions import NotFound
 
-from pages.languages import Language
+from pages.languages import Language, translated
 from pages.web.auth import CONSOLE, open_to_all
 from pages.web.console.texts import LANGUAGES
 from pages.web.console.visit import cookie, safe_next, set_cookie
@@ -27,6 +27,11 @@ def choose() -> None:
 def language() -> Language:
     """The language that this request is answered in."""
     return cast(Language, g.get("language", "zh"))
+
+
+def said(message: object) -> str:
+    """A message or an error of a service, in that language."""
+    return translated(str(message), language())
 
 
 @blueprint.get("/<wanted>", provide_automatic_options=False)

@@ -8,12 +8,11 @@ from flask import Flask, g, request
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
-from pages.languages import translated
 from pages.model import now
 from pages.web.auth import CONSOLE
 from pages.web.console.answers import SIGN_IN
 from pages.web.console.assets import address_of
-from pages.web.console.language import language
+from pages.web.console.language import language, said
 from pages.web.console.texts import LANGUAGES, text
 from pages.web.console.visit import HOME, asked_address, form_token
 from pages.web.context import config
@@ -36,7 +35,7 @@ def _known() -> dict[str, Any]:
     chosen = language()
     return {
         "t": partial(_text, chosen),
-        "said": lambda message: translated(message, chosen),
+        "said": said,
         "lang": {"zh": "zh-CN", "en": "en"}[chosen],
         "language": chosen,
         "languages": LANGUAGES,

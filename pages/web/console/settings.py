@@ -5,12 +5,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from pages.errors import PagesError
-from pages.languages import translated
 from pages.model import Site, now
 from pages.site_fields import changed_site_fields
 from pages.web.auth import CONSOLE
 from pages.web.console.answers import go, show
-from pages.web.console.language import language
+from pages.web.console.language import said
 from pages.web.console.site import page_of, site_of
 from pages.web.console.sites import field_of
 from pages.web.context import services
@@ -40,7 +39,7 @@ def change_settings(username: str, site_id: str) -> Response:
     except PagesError as error:
         if error.status >= 500:
             raise
-        return _form(site, _typed(), error.status, translated(str(error), language()), field_of(error))
+        return _form(site, _typed(), error.status, said(error), field_of(error))
     return go(page_of(site), "settings_saved")
 
 

@@ -3,12 +3,11 @@
 from flask import Blueprint, Response, g, request
 
 from pages.errors import TooManyFailures
-from pages.languages import translated
 from pages.web import logins
 from pages.web.auth import CONSOLE, open_to_all
 from pages.web.console import visit
 from pages.web.console.answers import SIGN_IN, go, show
-from pages.web.console.language import language
+from pages.web.console.language import language, said
 from pages.web.console.texts import text
 
 blueprint = Blueprint("console_sign_in", __name__, url_prefix=CONSOLE)
@@ -30,7 +29,7 @@ def sign_in() -> Response:
     try:
         user = logins.user_with(name, request.form.get("password", ""))
     except TooManyFailures as error:
-        response = _form(wanted, 429, translated(str(error), language()), name)
+        response = _form(wanted, 429, said(error), name)
         response.headers["Retry-After"] = str(error.seconds)
         return response
     if user is None:

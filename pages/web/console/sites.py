@@ -6,12 +6,11 @@ from flask import Blueprint, Response, request
 
 from pages import model
 from pages.errors import DomainTaken, HistoryBroken, InvalidField, PagesError, SiteExists
-from pages.languages import translated
 from pages.model import Checkpoint, Site, now
 from pages.site_fields import DEFAULT_USERNAME, new_site_fields
 from pages.web.auth import CONSOLE
 from pages.web.console.answers import go, show
-from pages.web.console.language import language
+from pages.web.console.language import said
 from pages.web.console.visit import HOME
 from pages.web.context import services, user
 from pages.web.sites import is_reserved, require_own
@@ -43,7 +42,7 @@ def home() -> Response:
 @blueprint.get("/sites", provide_automatic_options=False)
 def list_sites() -> Response:
     """One page of the sites that this user may see, or of those that a search finds."""
-    own = None if user().is_admin else user().name
+    own = user().tenant
     wanted = request.args.get("q", "").strip()[:_MAX_SEARCH]
     names = services().registry.search(wanted, own) if wanted else services().registry.names(own)
     last = max(1, -(-len(names) // _ON_A_PAGE))
@@ -60,7 +59,7 @@ def list_sites() -> Response:
 @blueprint.get("/new-site", provide_automatic_options=False)
 def ask_for_site() -> Response:
     """An empty form."""
-    username = DEFAULT_USERNAME if user().is_admin else user().name
+    username = user().tenant or DEFAULT_USERNAME
     return show("new_site.html", values={"username": username, "id": "", "domain": ""}, problem="", field="")
 
 
@@ -88,8 +87,8 @@ def field_of(error: PagesError) -> str:
 
 def said_of(error: PagesError) -> str:
     """What an error says beside its field, where the field's own name in the API would only puzzle."""
-    said = translated(error.reason if isinstance(error, InvalidField) else str(error), language())
-    return said[:1].upper() + said[1:]
+    sentence = said(error.reason if isinstance(error, InvalidField) else error)
+    return sentence[:1].upper() + sentence[1:]
 
 
 def state_of(site: Site, current: str | None) -> str:

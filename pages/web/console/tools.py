@@ -3,13 +3,12 @@
 from flask import Blueprint, Response, request
 
 from pages.errors import InvalidField, PagesError
-from pages.languages import translated
 from pages.model import Site, now
 from pages.site_fields import limits_for_pruning
 from pages.web.auth import CONSOLE
 from pages.web.checkpoints import history_of
 from pages.web.console.answers import go, show
-from pages.web.console.language import language
+from pages.web.console.language import said
 from pages.web.console.settings import number_of
 from pages.web.console.site import page_of, site_of
 from pages.web.context import services
@@ -45,8 +44,9 @@ def explain(username: str, site_id: str) -> Response:
     try:
         told = explanation(site, url) if url else None
     except InvalidField as error:
-        said = translated(str(error), language())
-        return show("explain.html", error.status, site=site, page=page_of(site), url=url, told=None, problem=said)
+        return show(
+            "explain.html", error.status, site=site, page=page_of(site), url=url, told=None, problem=said(error)
+        )
     return show("explain.html", site=site, page=page_of(site), url=url, told=told, problem="")
 
 
@@ -72,7 +72,7 @@ def _pruning(site: Site, given: "dict[str, str]") -> Response:
         limits = services().pruner.limits_of(site, limits_for_pruning(_limits(given)))
         pruned = services().pruner.prune(site, limits, now(), dry_run=True)
     except PagesError as error:
-        problem, status = translated(str(error), language()), error.status
+        problem, status = said(error), error.status
     typed = {name: given.get(name, "") for name in _LIMITS}
     return show(
         "prune.html", status, site=site, page=page_of(site), limits=limits, pruned=pruned, typed=typed, problem=problem

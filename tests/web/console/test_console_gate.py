@@ -26,11 +26,9 @@ CROSS_SITE = [
 
 
 @pytest.fixture
-def person(admin: Admin) -> Person:
+def person(admin: Admin, person: Person) -> Person:
     """The admin, signed in, with a site ``default/blog`` that has one version."""
     admin.deployed({"index.html": "one"})
-    person = Person(admin.client)
-    person.sign_in()
     return person
 
 

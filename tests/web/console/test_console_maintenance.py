@@ -6,16 +6,8 @@ from pathlib import Path
 import pytest
 from console_person import Person, words
 from flask import Flask
-from helpers import Admin
 
 PAGE = "/_admin/maintenance"
-
-
-@pytest.fixture
-def person(admin: Admin) -> Person:
-    person = Person(admin.client)
-    person.sign_in()
-    return person
 
 
 @pytest.fixture

@@ -14,14 +14,6 @@ SITE = "/_admin/sites/default/blog"
 
 
 @pytest.fixture
-def person(admin: Admin) -> Person:
-    """The admin, signed in, with a site ``default/blog``."""
-    person = Person(admin.client)
-    person.sign_in()
-    return person
-
-
-@pytest.fixture
 def versions(admin: Admin, person: Person) -> list[str]:
     """Three versions of the site, the oldest first."""
     return [str(admin.deployed({"index.html": f"v{number}"})["id"]) for number in range(3)]

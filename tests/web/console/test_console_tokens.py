@@ -4,16 +4,8 @@ import re
 
 import pytest
 from console_person import Person, words
-from helpers import Admin
 
 PAGE = "/_admin/tokens"
-
-
-@pytest.fixture
-def person(admin: Admin) -> Person:
-    person = Person(admin.client)
-    person.sign_in()
-    return person
 
 
 def made(person: Person, **fields: str) -> str:
