@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pages.client.api import Api
+from pages.client.exits import UNREACHABLE, Failed
 from pages.client.output import Output
 from pages.client.servers import Servers
 
@@ -31,6 +32,21 @@ class Session:
         return Servers(folder=folder).site(named)
 
 
+def reads_answers(command: Command) -> Command:
+    """Have a command end with one sentence where a success lacks what it reads: that server is of another version."""
+
+    @functools.wraps(command)
+    def reading(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except (LookupError, TypeError, AttributeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            message = f"the server's answer is none that this version of pages knows ({what})"
+            raise Failed(message, UNREACHABLE) from error
+
+    return reading
+
+
 def asks_a_server(command: Command) -> Command:
     """Give a command the options of all that ask, and a ``Session`` as its first argument."""
 
@@ -39,6 +55,7 @@ def asks_a_server(command: Command) -> Command:
     @click.option("--json", "as_json", is_flag=True, help="Print the API's data, as JSON.")
     @click.option("--quiet", "-q", is_flag=True, help="Print results, warnings and errors only.")
     @functools.wraps(command)
+    @reads_answers
     def asking(url: str | None, insecure_http: bool, as_json: bool, quiet: bool, **rest: Any) -> Any:
         return command(Session(url, insecure_http, as_json, quiet), **rest)
 

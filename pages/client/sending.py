@@ -50,6 +50,7 @@ class Sender:
         self._api = api
         self._terms = terms
         self._steps = steps
+        self._is_sent = False
 
     def archive(self, path: Path) -> Reply:
         """Send an archive as it is."""
@@ -103,6 +104,7 @@ class Sender:
             if wanted:
                 uploads.append(self._packed(what, folder, wanted, ()))
             else:
+                self._is_sent = True
                 self._steps.step("The server puts it together")
             return form_of({**fields, **self._terms.fields}, uploads)
 
@@ -155,15 +157,22 @@ class Sender:
             self._steps.advance(len(chunk))
 
     def _told(self, what: str, total: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        self._is_sent = False
         self._steps.step(what, total)  # From here on somebody takes it.
         yield from chunks
+        self._is_sent = True
         self._steps.step("The server unpacks it")
 
     def _deploy(self, form: Callable[[], Form]) -> Reply:
-        return self._api.call(
-            "POST", self._terms.path, params=self._terms.params, headers=self._terms.headers(), form=form,
-            pauses=LASTING, seconds=DEPLOY_SECONDS,
-        )  # fmt: skip
+        try:
+            return self._api.call(
+                "POST", self._terms.path, params=self._terms.params, headers=self._terms.headers(), form=form,
+                pauses=LASTING, seconds=DEPLOY_SECONDS,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if self._is_sent:
+                self._steps.note("The server has all of it and may finish without us: `pages checkpoints` tells.")
+            raise
 
 
 def _archive_name(folder: Folder) -> str:

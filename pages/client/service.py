@@ -7,7 +7,7 @@ import click
 
 from pages.client.api import WORK_SECONDS, Refused
 from pages.client.exits import FAILED
-from pages.client.options import Session, asks_a_server, yes_option
+from pages.client.options import Session, asks_a_server, reads_answers, yes_option
 from pages.client.output import confirm
 from pages.client.text import many, size
 
@@ -54,6 +54,7 @@ def restart(session: Session, yes: bool) -> None:
     _maintain(session, "restart", "Restart {}?", yes)
 
 
+@reads_answers
 def back_up(session: Session) -> None:
     """Have the server write a backup, and say its name."""
     with session.api() as api:
@@ -61,6 +62,7 @@ def back_up(session: Session) -> None:
     session.output.answer(data, [data["backupFile"]])
 
 
+@reads_answers
 def verify(session: Session, site: tuple[str, str] | None, repair: bool) -> None:
     """Have the server verify itself. Exit status 1: problems are left."""
     body = {**({"site": "/".join(site)} if site else {}), **({"repair": True} if repair else {})}

@@ -12,7 +12,7 @@ from pages.client import address
 from pages.client.api import Api, Refused
 from pages.client.credentials import Credentials, Login
 from pages.client.exits import DENIED, Failed
-from pages.client.options import Session, asks_a_server
+from pages.client.options import Session, asks_a_server, reads_answers
 from pages.client.secrets_asked import first_line, user_and_password
 from pages.client.servers import Server, Servers
 from pages.client.text import Duration
@@ -27,6 +27,7 @@ from pages.client.text import Duration
 @click.option("--insecure-http", is_flag=True, help="Allow for an address without encryption, now and later.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's data, as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Print warnings and errors only.")
+@reads_answers
 def login(
     url: str | None, user: str | None, password_stdin: bool, token: str | None, expires_in: int | None,
     insecure_http: bool, as_json: bool, quiet: bool,

@@ -5,8 +5,10 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,9 +16,17 @@ import pytest
 from client.people import Done, Person
 from helpers import PROJECT, Admin
 
+from pages.publish import Publisher
+from pages.uploads import Uploads
 
-def on_a_terminal(person: Person, *arguments: object, typed: str = "", **settings: str) -> Done:
-    """Run a command with a terminal for all three streams; each line of ``typed`` answers one question."""
+
+def on_a_terminal(
+    person: Person, *arguments: object, typed: str = "", interrupt_at: str | None = None, **settings: str
+) -> Done:
+    """Run a command with a terminal for all three streams; each line of ``typed`` answers one question.
+
+    ``interrupt_at``: Ctrl-C once this is shown.
+    """
     ours, theirs = pty.openpty()
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PAGES_") and k != "NO_COLOR"}
     process = subprocess.Popen(
@@ -36,6 +46,9 @@ def on_a_terminal(person: Person, *arguments: object, typed: str = "", **setting
                 break
             if not more:
                 break
+            if interrupt_at and interrupt_at.encode() in shown:
+                interrupt_at = None
+                process.send_signal(signal.SIGINT)
             if answers and re.search(rb": $", shown):
                 os.write(ours, answers.pop(0).encode() + b"\n")
                 shown += b"\n"
@@ -63,6 +76,27 @@ def test_a_failure_leaves_the_terminal_as_it_was(operator: Person) -> None:
     assert done.status == 4
     assert done.out.rstrip().endswith("makes it")
     assert done.out.count("\x1b[?25h") >= done.out.count("\x1b[?25l")  # The cursor is shown again.
+
+
+def test_ctrl_c_after_all_was_sent_tells_that_it_may_go_live(operator: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+    monkeypatch.setattr(Publisher, "deploy", lambda *_, **__: is_over.wait(30))
+    done = on_a_terminal(
+        operator, "deploy", operator.made({"index.html": "x"}), "--full", interrupt_at="The server unpacks it"
+    )
+    is_over.set()
+    assert done.status == 1
+    assert "may finish without us" in done.out
+    assert "Traceback" not in done.out
+
+
+def test_ctrl_c_before_tells_no_such_thing(operator: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+    monkeypatch.setattr(Uploads, "missing", lambda *_, **__: is_over.wait(30))
+    done = on_a_terminal(operator, "deploy", operator.made({"index.html": "x"}), interrupt_at="Reading")
+    is_over.set()
+    assert done.status == 1
+    assert "may finish" not in done.out
 
 
 @pytest.mark.parametrize("settings", [{"TERM": "dumb"}, {}])
