@@ -8,7 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from helpers import free_port, program, wait_until
+from helpers import program, wait_until
+from ports import free_port
 
 
 class Pebble:

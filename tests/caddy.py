@@ -5,7 +5,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from helpers import PROJECT, free_port, program, wait_until
+from helpers import PROJECT, program, wait_until
+from ports import free_port
 from tls_visits import TlsVisits
 
 CADDYFILE = PROJECT / "deploy" / "Caddyfile"

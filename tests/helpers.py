@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -24,6 +23,7 @@ from typing import Any, Self
 import pytest
 from api_document import assert_described
 from flask.testing import FlaskClient
+from ports import free_port
 from werkzeug.test import TestResponse
 
 PROJECT = Path(__file__).parent.parent
@@ -172,12 +172,6 @@ def program(name: str) -> str:
     if found is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{name} is not installed")
     return str(found)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:

@@ -10,7 +10,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from helpers import PROJECT, free_port, program, wait_until
+from helpers import PROJECT, program, wait_until
+from ports import free_port
 
 _MAIN = """
 {modules}

@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg2
+from ports import free_port
 from psycopg2 import sql
 
 USER = "pages owner"
@@ -100,7 +100,7 @@ class Postgres:
     def _launch(self) -> None:
         # Somebody may take the port between our finding it free and the server's binding it.
         for _ in range(5):
-            self.port = _free_port()
+            self.port = free_port()
             options = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(self._folder)}
             arguments = [argument for key, value in options.items() for argument in ("-c", f"{key}={value}")]
             with (self._folder / "log").open("ab") as log:
@@ -135,9 +135,3 @@ class Postgres:
     def _common(self) -> dict[str, object]:
         # Our own folder may be closed to the postgres user.
         return {"cwd": self._folder, "stdin": subprocess.DEVNULL, **self._as_user}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

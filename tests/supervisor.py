@@ -14,7 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from helpers import PROJECT, Server, free_port, wait_until
+from helpers import PROJECT, Server, wait_until
+from ports import free_port
 
 SERVICE = (PROJECT / "deploy/pages.service").read_text(encoding="utf-8")
 SOCKET = (PROJECT / "deploy/pages.socket").read_text(encoding="utf-8")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from acme import Pebble
 from caddy import HERE, Caddy
-from helpers import PROJECT, Server, free_port, program, wait_until, zip_of
+from helpers import PROJECT, Server, program, wait_until, zip_of
 from nginx import Nginx
+from ports import free_port
 from tls_visits import TlsVisits
 
 SCRIPT = PROJECT / "deploy" / "certificates"

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from helpers import PROJECT, THOROUGH, Server, free_port, wait_until
+from helpers import PROJECT, THOROUGH, Server, wait_until
+from ports import free_port
 
 SCRIPT = PROJECT / "deploy" / "ci" / "pages-deploy"
 DONE, FAILED, USAGE, DENIED, NOT_FOUND, CONFLICT, UNREACHABLE = range(7)

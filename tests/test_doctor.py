@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from helpers import Server, everything_below, free_port, program, zip_of
+from helpers import Server, everything_below, program, zip_of
+from ports import free_port
 from werkzeug.security import generate_password_hash
 
 from pages import files

@@ -10,9 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from helpers import Reply, Server, free_port, program, wait_until
+from helpers import Reply, Server, program, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import free_port
 
 from pages.hashed_names import PATTERN, is_hashed
 

@@ -17,9 +17,10 @@ from urllib.parse import quote
 
 import pytest
 from api_document import assert_described
-from helpers import PROJECT, Reply, Server, basic, free_port, tree_of, wait_until, zip_of
+from helpers import PROJECT, Reply, Server, basic, tree_of, wait_until, zip_of
 from http_attacks import PRIVATE, SITES, Answer, Attack, ask, attacks, faults, request, start
 from nginx import Nginx
+from ports import free_port
 from postgres import PASSWORD
 
 JSON = {"Content-Type": "application/json"}

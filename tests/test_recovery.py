@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from faults.invariants import violations
-from helpers import PROJECT, Server, everything_below, free_port, tree_of, zip_of
+from helpers import PROJECT, Server, everything_below, tree_of, zip_of
+from ports import free_port
 
 from pages.config import load_config
 from pages.model import now

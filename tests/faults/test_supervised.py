@@ -18,8 +18,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from helpers import PROJECT, THOROUGH, Reply, Server, basic, free_port, wait_until, zip_of
+from helpers import PROJECT, THOROUGH, Reply, Server, basic, wait_until, zip_of
 from nginx import Nginx, Visitors
+from ports import free_port
 from supervisor import Supervised
 
 PUBLIC = b"<h1>served by nginx</h1>" * 10
