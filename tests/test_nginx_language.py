@@ -235,7 +235,8 @@ def test_nginx_compares_qualities_as_pages_does(fronts: dict[str, Front], tmp_pa
     environ = {"PAGES_LANGUAGE": setting, "PAGES_DATA_DIR": str(tmp_path), "PAGES_CONFIG": f"{tmp_path}/config.toml"}
     (tmp_path / "config.toml").touch()
     app, chance, different = create_app(load_config(environ)), random.Random(20), {}
-    for header in {some_header(chance) for _ in range(500)}:
+    tenths = [f"en;q={english / 10}, zh;q={chinese / 10}" for english in range(11) for chinese in range(11)]
+    for header in {*tenths, *(some_header(chance) for _ in range(500))}:
         with app.test_request_context(headers={"Accept-Language": header}):
             expected = asked_language()
         if (got := chosen(fronts[setting], header)) != expected:
