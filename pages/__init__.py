@@ -36,7 +36,7 @@ The layers; a module imports from those below it or beside it, never from above 
     drill
     services  nginx
     metrics
-    nginx_tls
+    nginx_tls  nginx_words
     recovery  upkeep  verify  plans  retention  clock  webhooks
     publish   backups   full_backup  full_restore
     previews  compare

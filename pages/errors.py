@@ -60,6 +60,26 @@ class TooManyFailures(PagesError):
         self.seconds = seconds
 
 
+class TooManyRequests(PagesError):
+    """More calls from one address than nginx lets through; what nginx says (``pages.nginx_words``)."""
+
+    status = 429
+    message = "请求过于频繁，请稍后重试"
+
+
+class OutOfReach(PagesError):
+    """Pages is down or breaks off; what nginx says."""
+
+    status = 503
+    message = "服务暂时不可用，请稍后重试"
+
+
+class UnknownAction(BadRequest):
+    """A maintenance action that there is not."""
+
+    message = "无效的操作类型"
+
+
 class Forbidden(PagesError):
     status = 403
     message = "权限不足"
@@ -153,6 +173,11 @@ class TooLarge(PagesError):
 
     status = 413
     message = "上传内容过大"
+
+
+class UploadTooLarge(TooLarge):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"上传文件超过上限 max_upload_bytes = {limit} 字节")
 
 
 class StorageFull(PagesError):

@@ -12,6 +12,7 @@ from pages.config import Config
 from pages.errors import ConfigError
 from pages.model import ONE_YEAR
 from pages.nginx_tls import Tls, blocks, server_lines
+from pages.nginx_words import words
 from pages.plain_pages import plain_page
 from pages.resolve import PAGE_DEPTH
 from pages.rules import HEADERS, REDIRECTS
@@ -81,7 +82,9 @@ def nginx_config(config: Config, listen: str, tls: Tls | None = None) -> str:
         "CARRIED": "\n".join(_carried()),
         "JSON_NAMES": "|".join(map(re.escape, media_types.by_name())),
         "BODY": f"{-(-config.max_upload_bytes // _MIB) + 1}m",
-        "MAX_UPLOAD": str(config.max_upload_bytes),
+        "LANGUAGE": config.language,
+        "OTHER_LANGUAGE": "zh" if config.language == "en" else "en",
+        "WORDS": words(config),
         "BACKUP": str(int(config.backup_timeout) + 60),
         "NOT_FOUND": plain_page(404, "Not Found"),
         "CONSOLE": str(max(600, int(config.backup_timeout) + 60)),

@@ -46,7 +46,8 @@ class Nginx:
     """nginx on a free port, with what ``pages nginx-config`` prints for a server's ``environment``.
 
     ``backend`` is a port that stands in for the server's unix socket; ``modules`` are files to load. With
-    ``certificates`` it listens for TLS on ``port`` and for http on ``plain``.
+    ``certificates`` it listens for TLS on ``port`` and for http on ``plain``. ``patience`` is how long it waits for an
+    answer of Pages ("50ms"), where that is not to take minutes.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Nginx:
         backend: int | None = None,
         modules: tuple[str, ...] = (),
         certificates: Path | None = None,
+        patience: str = "",
     ) -> None:
         self.folder = folder
         self.environment = environment
         self.backend = backend
         self.modules = modules
         self.certificates = certificates
+        self.patience = patience
         self.plain = 0
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -102,6 +105,8 @@ class Nginx:
         if self.backend is not None:
             text, count = re.subn(r"server unix:\S+?sock", f"server 127.0.0.1:{self.backend}", text)
             assert count > 1
+        if self.patience:
+            text = re.sub(r"proxy_read_timeout \d+s;", f"proxy_read_timeout {self.patience};", text)
         (self.folder / "pages.conf").write_text(text, encoding="utf-8")
         # Its workers would otherwise be a user who may not enter a test's folder.
         modules = "\n".join(f"load_module {path};" for path in self.modules)

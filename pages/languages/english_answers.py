@@ -50,6 +50,9 @@ ANSWERS = {
     "上传文件超过上限 max_upload_bytes = {limit:number} 字节": (
         "The file is over the limit max_upload_bytes = {limit} bytes"
     ),
+    # What nginx says.
+    "请求过于频繁，请稍后重试": "Too many requests; try again later",
+    "服务暂时不可用，请稍后重试": "The service is not available for now; try again later",
     # Sites and checkpoints.
     "站点不存在": "The site does not exist",
     "站点已存在": "The site exists already",

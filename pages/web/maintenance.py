@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response, g
 from werkzeug.exceptions import UnsupportedMediaType
 
-from pages.errors import BadRequest, OperationFailed, TooLarge
+from pages.errors import BadRequest, OperationFailed, TooLarge, UnknownAction
 from pages.web.auth import admin_only, token_needs
 from pages.web.context import config, services
 from pages.web.replies import maintenance_failure, maintenance_success
@@ -23,7 +23,7 @@ def maintain() -> Response:
     except (BadRequest, TooLarge, UnsupportedMediaType):
         action = None
     if not isinstance(action, str) or action not in _ACTIONS:
-        return maintenance_failure("无效的操作类型", 400)
+        return maintenance_failure(UnknownAction.message, UnknownAction.status)
     g.action = action  # For the log: the path alone does not say what was done.
     try:
         return _ACTIONS[action]()

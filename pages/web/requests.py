@@ -16,7 +16,7 @@ from flask import Request, Response, request
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from pages.errors import BadRequest, FileMissing, InvalidField, TooLarge
+from pages.errors import BadRequest, FileMissing, InvalidField, TooLarge, UploadTooLarge
 from pages.model import deploy_description, named_once
 from pages.patience import WINDOW_SECONDS, PatientSocket
 from pages.web.context import config
@@ -77,7 +77,7 @@ class _LimitedFile(io.FileIO):
     def write(self, data: Any) -> int:
         self._left -= len(data)
         if self._left < 0:
-            raise _upload_too_large(self._limit)
+            raise UploadTooLarge(self._limit)
         self._watch(self._limit - self._left, 0)
         rest = memoryview(data)
         while rest:  # The system may take a part: a disk that is nearly full, or a signal; the next one says why.
@@ -129,7 +129,7 @@ def receive_upload(work: Work, max_bytes: int, watch: Callable[[int, int], None]
         files = list(request.files.items(multi=True))
     except RequestEntityTooLarge:
         if (request.content_length or 0) > incoming.max_content_length:
-            raise _upload_too_large(max_bytes) from None
+            raise UploadTooLarge(max_bytes) from None
         raise TooLarge("表单字段过多或过大") from None
     archive, manifest = _received(files, "file"), _received(files, "manifest")
     if archive is None and manifest is None:
@@ -185,10 +185,6 @@ def drain(response: Response) -> Response:
 def _discard(stream: IO[bytes], deadline: float) -> None:
     while time.monotonic() < deadline and stream.read(64 * 1024):
         pass
-
-
-def _upload_too_large(limit: int) -> TooLarge:
-    return TooLarge(f"上传文件超过上限 max_upload_bytes = {limit} 字节")
 
 
 def _clean_file_name(untrusted_name: str) -> str:

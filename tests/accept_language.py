@@ -1,0 +1,32 @@
+"""What clients say of languages in ``Accept-Language``, and in which one they are answered, by Pages and by nginx."""
+
+PREFERENCES = [
+    # (Accept-Language, what is answered by default, what with language = "en")
+    (None, "zh", "en"),
+    ("", "zh", "en"),
+    ("*", "zh", "en"),
+    ("fr", "zh", "en"),
+    ("en", "en", "en"),
+    ("EN-us", "en", "en"),
+    ("zh", "zh", "zh"),
+    ("zh-Hant-TW", "zh", "zh"),
+    ("en, zh", "zh", "en"),
+    ("en-US,en;q=0.9,zh-CN;q=0.8", "en", "en"),
+    ("zh-CN,zh;q=0.9,en;q=0.8,en-US;q=0.7", "zh", "zh"),
+    ("en;q=0.8, zh-CN;q=0.9", "zh", "zh"),
+    ("fr, en;q=0.2", "en", "en"),
+    ("fr, zh;q=0.1", "zh", "zh"),
+    ("en;q=0", "zh", "zh"),
+    ("zh;q=0", "en", "en"),
+    ("en;q=0, zh;q=0", "zh", "en"),
+    ("zh;q=0, *", "en", "en"),
+    ("en;q=0.3, *;q=0.5", "zh", "zh"),
+    ("zh;q=0.3, *;q=0.5", "en", "en"),
+    ("en;q=wrong", "zh", "en"),
+    ("en;q=2", "zh", "en"),
+    ("english", "zh", "en"),
+    (";;,,=q;en;", "zh", "en"),
+    ("\xff\xfe, en", "en", "en"),
+    ('"en', "zh", "en"),
+    ("en, " * 900, "en", "en"),
+]
