@@ -239,6 +239,13 @@ class SiteMovedOn(PagesError):
         super().__init__(f"站点已变化，当前检查点为 {current or '无'}")
 
 
+class SettingsChanged(PagesError):
+    """A form with settings that somebody else has saved others in place of since."""
+
+    status = 412
+    message = "设置在此期间已被更改，您的更改没有保存"
+
+
 class KeyReused(PagesError):
     """An ``Idempotency-Key`` that came with another content before."""
 

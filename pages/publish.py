@@ -24,6 +24,7 @@ from pages.errors import (
     HistoryBroken,
     KeyReused,
     NothingToReturnTo,
+    SettingsChanged,
     SiteBroken,
     SiteBusy,
     SiteLocked,
@@ -34,7 +35,7 @@ from pages.history import Histories
 from pages.model import Checkpoint, Confirmation, History, Site, timestamp
 from pages.paths import Paths
 from pages.quotas import Quotas
-from pages.registry import IsReserved, Registry, reserve_none
+from pages.registry import IsExpected, IsReserved, Registry, expect_any, reserve_none
 from pages.roots import entries_of, mtimes_below
 from pages.settling import CREATE, DELETE, Settler
 from pages.site_fields import fitting
@@ -135,10 +136,16 @@ class Publisher:
         changes: dict[str, Any],
         now: datetime,
         is_reserved: IsReserved = reserve_none,
+        is_expected: IsExpected = expect_any,
     ) -> Site:
-        """Change a site's record: ``SiteNotFound``, ``SiteBroken``, ``DomainTaken``, ``InvalidField``."""
+        """Change a site's record, if it is the one that the changes were meant for.
+
+        ``SettingsChanged``, ``SiteNotFound``, ``SiteBroken``, ``DomainTaken``, ``InvalidField``.
+        """
         with self._workshop.work() as work, self._registry.locked():
             before = self._registry.get(username, site_id)
+            if not is_expected(before):
+                raise SettingsChanged()
             after = self._after_versions(before, now)
             return self._registry.change(work, username, site_id, fitting(before, changes), after, is_reserved)
 

@@ -34,11 +34,18 @@ _CACHED_RECORDS = 100_000
 
 # Is a domain nobody's to take, whoever has it now?
 IsReserved = Callable[[str], bool]
+# Is a site as it was when a change of it was thought of?
+IsExpected = Callable[[Site], bool]
 
 
 def reserve_none(domain: str) -> bool:  # noqa: ARG001 - an IsReserved
     """The plainest ``IsReserved``."""
     return False
+
+
+def expect_any(site: Site) -> bool:  # noqa: ARG001 - an IsExpected
+    """The plainest ``IsExpected``."""
+    return True
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ ANSWERS = {
     "站点配置损坏": "The site's record is damaged",
     "站点正忙，请稍后重试": "The site is busy; try again later",
     "站点已锁定发布，请先解除锁定": "The site is locked against publishing; unlock it first",
+    "设置在此期间已被更改，您的更改没有保存": "The settings were changed in the meantime; yours are not saved",
     "站点已变化，当前检查点为 {current:message}": "The site has changed; its current checkpoint is {current}",
     "无": "none",
     "检查点不存在": "The checkpoint does not exist",

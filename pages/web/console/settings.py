@@ -1,10 +1,12 @@
 """The settings of a site in the console: one form with every field of the API's call."""
 
+import hashlib
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, request
 
-from pages.errors import PagesError
+from pages.errors import PagesError, SettingsChanged
 from pages.model import Site, now
 from pages.site_fields import changed_site_fields
 from pages.web.auth import CONSOLE
@@ -26,27 +28,49 @@ _GROUPS = {"cache": ("html", "assets", "hashed"), "retention": ("count", "days",
 def show_settings(username: str, site_id: str) -> Response:
     """The form as the site is now."""
     site = site_of(username, site_id)
-    return _form(site, _shown(site))
+    return _form(site, _shown(site), version_of(site))
 
 
 @blueprint.post("", provide_automatic_options=False)
 def change_settings(username: str, site_id: str) -> Response:
     """Save what the form says; what cannot be is shown again, with the reason at its field."""
-    site = site_of(username, site_id)
+    site, made_from = site_of(username, site_id), request.form.get("version", "")
     try:
         changes = changed_site_fields(_asked())
-        services().publisher.update(username, site_id, changes, now(), is_reserved)
+        services().publisher.update(
+            username, site_id, changes, now(), is_reserved, lambda before: version_of(before) == made_from
+        )
+    except SettingsChanged as error:
+        return _overtaken(site_of(username, site_id), error)
     except PagesError as error:
         if error.status >= 500:
             raise
-        return _form(site, _typed(), error.status, said(error), field_of(error))
+        return _form(site, _typed(), made_from, error.status, problem=said(error), field=field_of(error))
     return go(page_of(site), "settings_saved")
 
 
-def _form(site: Site, values: dict[str, Any], status: int = 200, problem: str = "", field: str = "") -> Response:
-    return show(
-        "settings.html", status, site=site, page=page_of(site), values=values, problem=problem, field=field
-    )  # fmt: skip
+def version_of(site: Site) -> str:
+    """What a form brings back, to tell whether the settings that it was made from are still the site's.
+
+    Not the time of the last change: by hand a record is changed without.
+    """
+    return hashlib.sha256(msgspec.json.encode(_shown(site))).hexdigest()
+
+
+def _overtaken(site: Site, error: PagesError) -> Response:
+    """The form as it was typed, and what is saved now; sent again it is meant."""
+    typed = _typed()
+    saved = {name: value for name, value in _shown(site).items() if _plain(value) != _plain(typed[name])}
+    return _form(site, typed, version_of(site), error.status, problem=said(error), saved=saved)
+
+
+def _plain(value: Any) -> Any:
+    return value.split() if isinstance(value, str) else value
+
+
+def _form(site: Site, values: dict[str, Any], version: str, status: int = 200, **told: Any) -> Response:
+    told = {"problem": "", "field": "", "saved": {}} | told
+    return show("settings.html", status, site=site, page=page_of(site), values=values, version=version, **told)
 
 
 def _shown(site: Site) -> dict[str, Any]:

@@ -253,6 +253,13 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "not_pinned": ("不能删除已固定的版本，请先取消固定。", "A pinned version cannot be deleted: unpin it first."),
     # Settings.
+    "saved_now": ("现在保存的内容与您输入的不同之处", "What is saved now, where you typed something else"),
+    "saved_now_hint": (
+        "下面是您输入的内容。再次保存将以它替换现在保存的设置。",
+        "Below is what you typed. Saved again, it takes the place of what is saved now.",
+    ),
+    "on": ("开", "on"),
+    "off": ("关", "off"),
     "settings_saved": ("设置已保存。", "The settings are saved."),
     "set_group_address": ("地址", "Address"),
     "set_group_state": ("状态", "State"),

@@ -320,6 +320,63 @@ def test_a_setting_that_cannot_be_is_told_at_its_field(
     assert assert_success(admin.get("/_api/sites/default/blog")) == before
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "yours are not saved"), ("zh", "您的更改没有保存")])
+def test_settings_that_another_has_saved_meanwhile_are_not_overwritten(
+    person: Person, admin: Admin, language: str, said: str
+) -> None:
+    form = values_of(person.get(f"{SITE}/settings").text) | {"index": "mine.html"}
+    theirs = {"index": "theirs.html", "aliases": ["theirs.example"], "spa": True}
+    before = assert_success(admin.put("/_api/sites/default/blog", json=theirs))
+    person.speak(language)
+    answer = person.call("POST", f"{SITE}/settings", data=form)
+    assert answer.status_code == 412
+    assert said in words(answer.text)
+    for shown in ("theirs.html", "theirs.example"):
+        assert shown in words(answer.text)
+    typed = values_of(answer.text)
+    assert {**typed, "version": form["version"]} == form
+    assert assert_success(admin.get("/_api/sites/default/blog")) == before
+    # Who has seen what the other has saved may mean it.
+    assert person.call("POST", f"{SITE}/settings", data=typed).status_code == 303
+    after = assert_success(admin.get("/_api/sites/default/blog"))
+    assert (after["index"], after["aliases"], after["spa"]) == ("mine.html", [], False)
+
+
+def test_a_record_that_was_changed_by_hand_is_not_overwritten_either(person: Person, data: Path) -> None:
+    form = values_of(person.get(f"{SITE}/settings").text)
+    record = data / "registry/default/blog.json"
+    by_hand = record.read_text().replace("index.html", "by-hand.html")
+    record.write_text(by_hand)
+    assert person.call("POST", f"{SITE}/settings", data=form).status_code == 412
+    assert record.read_text() == by_hand
+
+
+@pytest.mark.parametrize("version", [None, "", "x"])
+def test_a_form_that_does_not_say_what_it_was_made_from_saves_nothing(
+    person: Person, admin: Admin, version: str | None
+) -> None:
+    form = values_of(person.get(f"{SITE}/settings").text) | {"index": "mine.html"}
+    del form["version"]
+    answer = person.call("POST", f"{SITE}/settings", data=form | ({} if version is None else {"version": version}))
+    assert answer.status_code == 412
+    assert assert_success(admin.get("/_api/sites/default/blog"))["index"] == "index.html"
+
+
+def test_another_mistake_does_not_hide_that_somebody_was_quicker(person: Person, admin: Admin) -> None:
+    form = values_of(person.get(f"{SITE}/settings").text) | {"index": "a/b"}
+    admin.put("/_api/sites/default/blog", json={"spa": True})
+    refused = person.call("POST", f"{SITE}/settings", data=form)
+    assert refused.status_code == 400
+    again = values_of(refused.text) | {"index": "mine.html"}
+    assert person.call("POST", f"{SITE}/settings", data=again).status_code == 412
+
+
+def test_a_version_going_live_is_no_change_of_the_settings(person: Person, admin: Admin) -> None:
+    form = values_of(person.get(f"{SITE}/settings").text)
+    admin.deployed({"index.html": "new"})
+    assert person.call("POST", f"{SITE}/settings", data=form).status_code == 303
+
+
 def test_a_site_goes_only_when_its_id_is_typed(person: Person, admin: Admin) -> None:
     for typed in ("", "Blog", "blog ", "default/blog"):
         answer = person.post(f"{SITE}/delete", typed=typed)
