@@ -22,7 +22,7 @@ The layers; a module imports from those below it or beside it, never from above 
     web.console.gate  web.console.looks
     web.console.answers
     web.console.language
-    web.console.visit  web.console.assets  web.console.texts
+    web.console.visit  web.console.assets  web.console.texts  web.console.sizes
     web.insight
     web.sites  web.deploys  web.checkpoints  web.plans  web.tokens  web.status  web.metrics  web.tls  web.verify
     web.maintenance

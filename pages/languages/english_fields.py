@@ -11,6 +11,9 @@ FIELDS = {
     "必须是 true 或 false": "must be true or false",
     "必须是非负整数": "must be a whole number, not negative",
     "必须是 0 到 {most:number} 的整数": "must be a whole number from 0 to {most}",
+    "必须是大小，例如 500 MB、2 GiB，或不带单位的字节数": (
+        "must be a size, such as 500 MB, 2 GiB, or bytes without a unit"
+    ),
     "必须是 1 到 {most:number} 的整数（秒）": "must be a whole number of seconds from 1 to {most}",
     "必须是 {allowed:list} 之一": "must be one of {allowed}",
     "必须是对象，可含 {known:list}": "must be an object, which may hold {known}",

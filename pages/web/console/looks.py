@@ -13,12 +13,12 @@ from pages.web.auth import CONSOLE
 from pages.web.console.answers import SIGN_IN
 from pages.web.console.assets import address_of
 from pages.web.console.language import language, said
+from pages.web.console.sizes import size, typed_size
 from pages.web.console.texts import LANGUAGES, text
 from pages.web.console.visit import HOME, asked_address, form_token
 from pages.web.context import config
 from pages.web.preview_links import page_on
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _A_MOMENT = 5
 _STEPS = ((60, "seconds"), (3600, "minutes"), (86400, "hours"), (30 * 86400, "days"))
 
@@ -27,7 +27,7 @@ def register(app: Flask) -> None:
     """Make these known to the console's templates."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(size=size, when=when, clock=clock)
+    app.jinja_env.filters.update(size=size, typed_size=typed_size, when=when, clock=clock)
     app.context_processor(_known)
 
 
@@ -54,14 +54,6 @@ def _known() -> dict[str, Any]:
 
 def _text(chosen: Any, key: str, **values: Any) -> str:
     return text(key, chosen, **values)
-
-
-def size(count: int) -> str:
-    """So many bytes, as people say it."""
-    amount, unit = float(count), 0
-    while amount >= 1000 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1024, unit + 1
-    return f"{count} B" if unit == 0 else f"{amount:.{0 if amount >= 100 else 1}f} {_UNITS[unit]}"
 
 
 def when(iso: str) -> Markup:

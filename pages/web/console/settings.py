@@ -14,6 +14,7 @@ from pages.web.console.answers import go, show
 from pages.web.console.language import said
 from pages.web.console.site import page_of, site_of
 from pages.web.console.sites import field_of
+from pages.web.console.sizes import bytes_of, typed_size
 from pages.web.context import services
 from pages.web.sites import is_reserved
 
@@ -80,8 +81,12 @@ def _shown(site: Site) -> dict[str, Any]:
     for group, members in _GROUPS.items():
         for member in members:
             value = getattr(getattr(site, group), member)
-            shown[f"{group}.{member}"] = "" if value is None else str(value)
+            shown[f"{group}.{member}"] = "" if value is None else _written(member, value)
     return shown
+
+
+def _written(member: str, value: int) -> str:
+    return typed_size(value) if member == "bytes" else str(value)
 
 
 def _typed() -> dict[str, Any]:
@@ -101,7 +106,7 @@ def _asked() -> dict[str, Any]:
     body |= {name: name in form for name in _FLAGS}
     body["aliases"] = form.get("aliases", "").split()
     for group, members in _GROUPS.items():
-        numbers = {member: number_of(form.get(f"{group}.{member}", "").strip()) for member in members}
+        numbers = {member: limit_of(f"{group}.{member}", form.get(f"{group}.{member}", "")) for member in members}
         # An empty field of the cache says the same as 0.
         body[group] = {m: (n if n is not None or group == "retention" else 0) for m, n in numbers.items()}
     return body
@@ -110,3 +115,9 @@ def _asked() -> dict[str, Any]:
 def number_of(typed: str) -> int | str | None:
     """A number that was typed; other text as it is, for the check to refuse by the field's name."""
     return int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 18 else typed or None
+
+
+def limit_of(field: str, typed: str) -> int | str | None:
+    """The same for a field that may be one of a size, by its name; ``InvalidField`` for a size that is none."""
+    text = typed.strip()
+    return bytes_of(field, text) if text and field.endswith("bytes") else number_of(text)

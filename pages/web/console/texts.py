@@ -299,7 +299,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "set_retention_hint": ("留空使用系统默认值，0 表示不限制。", "Empty: as the system is set up. 0: no limit."),
     "set_retention_count": ("最新的个数", "The newest (number)"),
     "set_retention_days": ("天数", "Younger than (days)"),
-    "set_retention_bytes": ("总字节数", "At most (bytes)"),
+    "set_retention_bytes": ("总大小", "At most (size)"),
+    "size_hint": ("例如 500 MB 或 2 GiB；不带单位则为字节。", "For example 500 MB or 2 GiB; without a unit, bytes."),
     # Looking closer.
     "diff": ("版本对比", "Compare versions"),
     "diff_before": ("之前", "Before"),

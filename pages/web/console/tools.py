@@ -9,8 +9,9 @@ from pages.web.auth import CONSOLE
 from pages.web.checkpoints import history_of
 from pages.web.console.answers import go, show
 from pages.web.console.language import said
-from pages.web.console.settings import number_of
+from pages.web.console.settings import limit_of
 from pages.web.console.site import page_of, site_of
+from pages.web.console.sites import field_of, said_of
 from pages.web.context import services
 from pages.web.insight import explanation
 
@@ -66,18 +67,19 @@ def prune(username: str, site_id: str) -> Response:
 
 
 def _pruning(site: Site, given: "dict[str, str]") -> Response:
-    problem, pruned, status = "", None, 200
+    problem, field, pruned, status = "", "", None, 200
     limits = services().pruner.limits_of(site)
     try:
         limits = services().pruner.limits_of(site, limits_for_pruning(_limits(given)))
         pruned = services().pruner.prune(site, limits, now(), dry_run=True)
     except PagesError as error:
-        problem, status = said(error), error.status
+        problem, field, status = said_of(error), field_of(error), error.status
     typed = {name: given.get(name, "") for name in _LIMITS}
     return show(
-        "prune.html", status, site=site, page=page_of(site), limits=limits, pruned=pruned, typed=typed, problem=problem
-    )
+        "prune.html", status,
+        site=site, page=page_of(site), limits=limits, pruned=pruned, typed=typed, problem=problem, field=field,
+    )  # fmt: skip
 
 
 def _limits(given: "dict[str, str]") -> dict[str, int | str | None]:
-    return {name: number_of(given[name].strip()) for name in _LIMITS if given.get(name, "").strip()}
+    return {name: limit_of(name, given[name]) for name in _LIMITS if given.get(name, "").strip()}

@@ -273,6 +273,31 @@ def test_pruning_is_tried_first_and_does_what_it_said(person: Person, admin: Adm
     assert person.get(f"{SITE}/prune?count=x").status_code == 400
 
 
+def test_pruning_takes_a_size_as_people_type_it(person: Person, admin: Admin, versions: list[str]) -> None:
+    admin.put("/_api/sites/default/blog", json={"retention": {"bytes": 500_000_000}})
+    assert 'placeholder="500 MB"' in person.get(f"{SITE}/prune").text
+    page = person.get(f"{SITE}/prune?bytes=0.001+kB").text
+    assert "2 versions would go" in words(page)
+    assert 'type="hidden" name="bytes" value="0.001 kB"' in page
+    person.post(f"{SITE}/prune", form_on=f"{SITE}/prune?bytes=0.001+kB", bytes="0.001 kB")
+    assert [each["id"] for each in admin.checkpoints()["checkpoints"]] == [versions[2]]
+
+
+@pytest.mark.parametrize("query", ["bytes=lots", "count=x", "days=-1"])
+def test_a_limit_that_cannot_be_is_told_at_its_field(person: Person, versions: list[str], query: str) -> None:
+    answer = person.get(f"{SITE}/prune?{query}")
+    assert answer.status_code == 400
+    name, _, typed = query.partition("=")
+    assert re.findall(r'name="([^"]+)"[^>]*aria-invalid="true"', answer.text) == [name]
+    assert f'value="{typed}"' in answer.text
+    assert answer.text.count('role="alert"') == 1
+
+
+def test_pruning_by_a_size_that_is_none_prunes_nothing(person: Person, admin: Admin, versions: list[str]) -> None:
+    assert person.post(f"{SITE}/prune", form_on=f"{SITE}/prune?count=1", bytes="lots").status_code == 400
+    assert len(admin.checkpoints()["checkpoints"]) == 3
+
+
 # --- Settings, and the end --------------------------------------------------------------------
 
 
@@ -280,7 +305,7 @@ def test_settings_that_are_saved_as_they_are_change_nothing(person: Person, admi
     settings = {
         "aliases": ["*.blog.example", "www.blog.example"], "alias_mode": "serve", "clean_urls": True, "spa": True,
         "trailing_slash": "never", "not_found": "errors/404.html", "cache": {"html": 60, "assets": 3600, "hashed": 0},
-        "retention": {"count": 5, "bytes": 0}, "locked": True, "index": "start.html",
+        "retention": {"count": 5, "bytes": 123_456_789}, "locked": True, "index": "start.html",
     }  # fmt: skip
     before = assert_success(admin.put("/_api/sites/default/blog", json=settings))
     answer = person.call("POST", f"{SITE}/settings", data=values_of(person.get(f"{SITE}/settings").text))
@@ -306,7 +331,7 @@ def test_settings_are_changed(person: Person, admin: Admin) -> None:
         ({"domain": "localhost"}, "domain"), ({"domain": "x:80"}, "domain"), ({"index": "a/b"}, "index"),
         ({"aliases": "blog.localhost"}, "aliases"), ({"cache.html": "-5"}, "cache.html"),
         ({"retention.days": "many"}, "retention.days"), ({"not_found": "/x"}, "not_found"),
-        ({"alias_mode": "both"}, "alias_mode"),
+        ({"alias_mode": "both"}, "alias_mode"), ({"retention.bytes": "lots"}, "retention.bytes"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_is_told_at_its_field(
@@ -318,6 +343,13 @@ def test_a_setting_that_cannot_be_is_told_at_its_field(
     assert answer.status_code in (400, 409)
     assert re.findall(r'name="([^"]+)"[^>]*aria-invalid="true"', answer.text) == [at]
     assert assert_success(admin.get("/_api/sites/default/blog")) == before
+
+
+def test_a_limit_is_typed_and_shown_as_a_size(person: Person, admin: Admin) -> None:
+    form = values_of(person.get(f"{SITE}/settings").text) | {"retention.bytes": " 1.5gb "}
+    assert person.call("POST", f"{SITE}/settings", data=form).status_code == 303
+    assert assert_success(admin.get("/_api/sites/default/blog"))["retention"]["bytes"] == 1_500_000_000
+    assert values_of(person.get(f"{SITE}/settings").text)["retention.bytes"] == "1.5 GB"
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "yours are not saved"), ("zh", "您的更改没有保存")])
