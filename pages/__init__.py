@@ -16,6 +16,7 @@ The layers; a module imports from those below it or beside it, never from above 
     client.address  client.credentials  client.ignore  client.text
     client.exits
     web.console.blueprints
+    web.console.plans
     web.console.settings  web.console.tokens  web.console.versions  web.console.tools
     web.console.site
     web.console.sites  web.console.sign_in  web.console.maintenance  web.console.reference

@@ -54,6 +54,10 @@ class Visit:
     def go(self, path: str) -> None:
         self.page.goto(f"{self.house.console}{path}")
 
+    def open_all(self) -> None:
+        """Show what a page keeps folded."""
+        self.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+
     def sign_in(self) -> None:
         self.go("")
         self.page.get_by_label(re.compile("User name|用户名")).fill("admin")
@@ -268,6 +272,33 @@ def test_who_has_no_mouse_can_switch_and_delete(visit: Visit) -> None:
     assert visit.house.server.request("GET", "/", host="keys.localhost").status == 404
 
 
+def test_a_switch_is_planned_by_keyboard_and_cancelled(visit: Visit) -> None:
+    page = visit.page
+    visit.create("planned")
+    for number in range(2):
+        visit.upload({"index.html": f"version {number}"})
+        expect(page.locator(".history li")).to_have_count(number + 1)
+    page.reload()
+    visit.tab_to(".later summary")
+    page.keyboard.press("Enter")
+    at = page.get_by_label("At this time")
+    expect(at).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(at).to_be_focused()
+    at.fill("2020-01-01T00:00")
+    page.keyboard.press("Enter")
+    assert at.evaluate("field => field.validity.rangeUnderflow")  # The browser says it by itself.
+    at.fill(str(at.get_attribute("max")))
+    page.get_by_label("Confirm it within").fill("30")
+    page.keyboard.press("Enter")
+    visit.said("Planned: ")
+    expect(page.locator(".banner")).to_contain_text("confirmed within 30 minutes")
+    page.get_by_role("button", name="Cancel the plan").click()
+    visit.said("The plan is cancelled")
+    expect(page.locator(".banner")).to_have_count(0)
+    visit.shows("planned.localhost", "version 1")
+
+
 # --- Maintenance ------------------------------------------------------------------------------
 
 
@@ -397,6 +428,7 @@ def test_every_page_is_accessible(
         visit.sign_in()
         for path in furnished:
             visit.go(path)
+            visit.open_all()
             found += serious(visit.page)
             assert visit.page.locator("html").get_attribute("lang") == {"zh-CN": "zh-CN", "en-GB": "en"}[language]
         visit.go("/maintenance")
@@ -423,6 +455,7 @@ def test_no_page_is_wider_than_a_phone(house: House, browser: Browser, furnished
         small: list[str] = []
         for path in furnished:
             visit.go(path)
+            visit.open_all()
             if visit.page.evaluate("document.documentElement.scrollWidth") > 360:
                 wide.append(path)
             small += visit.page.evaluate(TOO_SMALL)

@@ -15,6 +15,7 @@ FIELDS = {
         "must be a size, such as 500 MB, 2 GiB, or bytes without a unit"
     ),
     "必须是 1 到 {most:number} 的整数（秒）": "must be a whole number of seconds from 1 to {most}",
+    "必须是 1 到 {most:number} 的整数（分钟）": "must be a whole number of minutes from 1 to {most}",
     "必须是 {allowed:list} 之一": "must be one of {allowed}",
     "必须是对象，可含 {known:list}": "must be an object, which may hold {known}",
     "不能超过 {most:number} 个字符": "must not be longer than {most} characters",

@@ -65,6 +65,11 @@ def time_to_come(name: str) -> datetime | None:
         time = datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise InvalidField(name, "必须是 ISO 8601 时间，例如 2026-12-01T08:00:00+08:00（+ 写作 %2B）") from None
+    return checked_time(name, time)
+
+
+def checked_time(name: str, time: datetime) -> datetime:
+    """A time to come, within a year; ``InvalidField``."""
     if not now() < time <= now() + _MAX_PLAN:
         raise InvalidField(name, "必须是一年之内的将来时间")
     return time

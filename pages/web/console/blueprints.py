@@ -6,6 +6,7 @@ from pages.web.console import (
     assets,
     language,
     maintenance,
+    plans,
     reference,
     settings,
     sign_in,
@@ -18,10 +19,7 @@ from pages.web.console import (
 
 # The templates of all; it has no page of its own.
 _templates = Blueprint("console", __name__, template_folder="templates")
-BLUEPRINTS = (
-    _templates,
-    *(
-        part.blueprint
-        for part in (assets, language, sign_in, sites, site, settings, versions, tools, tokens, maintenance, reference)
-    ),
-)
+_PARTS = (
+    assets, language, sign_in, sites, site, settings, versions, plans, tools, tokens, maintenance, reference,
+)  # fmt: skip
+BLUEPRINTS = (_templates, *(part.blueprint for part in _PARTS))

@@ -1,6 +1,6 @@
 """What the templates can say: texts, sizes, times, addresses, in the user's language."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,8 @@ def _known() -> dict[str, Any]:
         "here": asked_address() if request.method == "GET" else HOME,
         "section": request.path.removeprefix(f"{CONSOLE}/").partition("/")[0].replace("new-site", "sites"),
         "page_on": page_on,
+        "zone": zone,
+        "field_time": field_time,
         "home": HOME,
         "console": CONSOLE,
         "sign_in_path": SIGN_IN,
@@ -65,6 +67,18 @@ def when(iso: str) -> Markup:
 def clock(iso: str) -> str:
     """A time as a clock and a calendar show it where the server is, and how far that is from UTC."""
     return datetime.fromisoformat(iso).astimezone().isoformat(" ", "seconds")
+
+
+def zone() -> str:
+    """The server's time zone by its name, where it has one, and how far it is from UTC now."""
+    time = now()
+    name, offset = time.tzname() or "", f"UTC{time.isoformat()[-6:]}"
+    return f"{name}, {offset}" if name.isalpha() and name != "UTC" else offset
+
+
+def field_time(days: int = 0) -> str:
+    """The server's time so many days from now, as a field for a time has it."""
+    return (now() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M")
 
 
 def _distance(time: datetime) -> str:

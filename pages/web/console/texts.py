@@ -193,6 +193,30 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "confirmed": ("切换已确认。", "Confirmed: it stays."),
     "planned": ("计划中的切换", "A switch is planned"),
     "planned_at": ("将于 {time} 切换到 {id}。", "At {time} the site switches to {id}."),
+    "planned_trial": (
+        "此后 {time}内未确认，将自动恢复到之前的版本。",
+        "Unless it is confirmed within {time} after that, the version before comes back by itself.",
+    ),
+    "planned_badge": ("已计划", "Planned"),
+    "make_live_later": ("定时切换…", "Later…"),
+    "make_live_later_version": ("定时切换到此版本：{id}", "Make live later: {id}"),
+    "plan_at": ("切换时间", "At this time"),
+    "plan_at_hint": (
+        "服务器的时间，时区 {zone}；现在是 {time}。",
+        "By the server's clock, in the time zone {zone}; now it is {time}.",
+    ),
+    "plan_minutes": ("须在多少分钟内确认", "Confirm it within (minutes)"),
+    "plan_minutes_hint": (
+        "留空则不需要确认。切换后超过时限未确认，将自动恢复到之前的版本。",
+        "Empty: it stays. Otherwise, unless you confirm it within so long after the switch, the version before comes "
+        "back by itself.",
+    ),
+    "plan_replaces": (
+        "将取代原计划：{time} 切换到 {id}。",
+        "It takes the place of what is planned: at {time} to {id}.",
+    ),
+    "plan_do": ("计划切换", "Plan the switch"),
+    "plan_made": ("已计划：将于 {time} 切换到 {id}。", "Planned: {id} goes live at {time}."),
     "cancel_plan": ("取消计划", "Cancel the plan"),
     "plan_cancelled": ("计划已取消。", "The plan is cancelled."),
     "switched": ("已切换到 {id}。", "{id} is live."),
@@ -217,6 +241,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "超过时限未确认则自动恢复到之前的版本。",
         "Unless you confirm within this time, the version before comes back by itself.",
     ),
+    "seconds": ("{n} 秒", "{n} second", "{n} seconds"),
     "minutes": ("{n} 分钟", "{n} minute", "{n} minutes"),
     "preview": ("预览", "Preview"),
     "preview_hint": (

@@ -1,5 +1,7 @@
 """The versions of a site in the console: look at one, publish it, keep it, let it go."""
 
+from typing import Any
+
 from flask import Blueprint, Response, request
 
 from pages.errors import InvalidField
@@ -31,16 +33,7 @@ def create(username: str, site_id: str) -> Response:
 @blueprint.get("/checkpoints/<checkpoint_id>", provide_automatic_options=False)
 def show_version(username: str, site_id: str, checkpoint_id: str) -> Response:
     """One version, and all that can be done with it."""
-    site_of(username, site_id)
-    site, history = history_of(username, site_id)
-    checkpoint = checkpoint_in(history, checkpoint_id)
-    alive = [each for each in services().previews.alive(site, now()) if each.checkpoint == checkpoint_id]
-    sizes = services().versions.sizes_of(site, history)
-    return show(
-        "version.html",
-        site=site, history=history, checkpoint=checkpoint, page=page_of(site), preview=alive[0] if alive else None,
-        size=sizes[checkpoint_id],
-    )  # fmt: skip
+    return version_page(username, site_id, checkpoint_id)
 
 
 @blueprint.post("/checkpoints/<checkpoint_id>/checkout", provide_automatic_options=False)
@@ -50,22 +43,6 @@ def checkout(username: str, site_id: str, checkpoint_id: str) -> Response:
     lasts = checked_seconds("confirm_within", number_of(request.form.get("confirm_within", "")))
     services().publisher.checkout(site, checkpoint_id, now(), None, lasts)
     return go(page_of(site), "switched_on_trial" if lasts else "switched", id=checkpoint_id)
-
-
-@blueprint.post("/checkpoints/<checkpoint_id>/confirm", provide_automatic_options=False)
-def confirm(username: str, site_id: str, checkpoint_id: str) -> Response:
-    """Keep what was switched to on trial."""
-    site = site_of(username, site_id)
-    services().plans.confirm(site, checkpoint_id)
-    return go(page_of(site), "confirmed")
-
-
-@blueprint.post("/plan/cancel", provide_automatic_options=False)
-def cancel_plan(username: str, site_id: str) -> Response:
-    """Forget a switch to come."""
-    site = site_of(username, site_id)
-    services().plans.cancel(site)
-    return go(page_of(site), "plan_cancelled")
 
 
 @blueprint.post("/checkpoints/<checkpoint_id>/pin", provide_automatic_options=False)
@@ -101,6 +78,21 @@ def revoke_previews(username: str, site_id: str) -> Response:
     site = site_of(username, site_id)
     services().previews.revoke(site)
     return go(page_of(site), "previews_revoked")
+
+
+def version_page(username: str, site_id: str, checkpoint_id: str, status: int = 200, **told: Any) -> Response:
+    """The page of a version; ``told`` are what was typed for a switch to come, and what is wrong with that."""
+    site_of(username, site_id)
+    site, history = history_of(username, site_id)
+    checkpoint = checkpoint_in(history, checkpoint_id)
+    alive = [each for each in services().previews.alive(site, now()) if each.checkpoint == checkpoint_id]
+    sizes = services().versions.sizes_of(site, history)
+    told = {"typed": {}, "field": "", "problem": ""} | told
+    return show(
+        "version.html", status,
+        site=site, history=history, checkpoint=checkpoint, page=page_of(site), preview=alive[0] if alive else None,
+        size=sizes[checkpoint_id], **told,
+    )  # fmt: skip
 
 
 def _page_of_version(page: str, checkpoint_id: str) -> str:
