@@ -4,21 +4,23 @@ With a database, PostgreSQL's own dump of it, or all tables as JSON where pg_dum
 the registry and all checkpoint metadata as JSON. Each is written aside, checked, synced and renamed.
 """
 
+import errno
 import logging
 import os
 import re
 import secrets
+import stat
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from pages import database, files, full_tar
 from pages.config import Config
-from pages.errors import OperationFailed, SiteBusy
+from pages.errors import BackupNotFound, OperationFailed, SiteBusy
 from pages.history import Histories
 from pages.model import is_name
 from pages.paths import Paths
@@ -32,6 +34,7 @@ _STAMP = r"backup-[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}
 NAMES = re.compile(rf"{_STAMP}\.(?:sql|json)"), re.compile(rf"{_STAMP}\.full\.tar")
 # Those of one site are no backup of the others: apart from all else, and each site's from another's.
 _OF_ONE_SITE = re.compile(rf"{_STAMP}\.[^@/]+@[^@/]+\.tar")
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 REGISTRY_FORMAT = "pages-registry"
 
 
@@ -79,6 +82,25 @@ class Backups:
     def all(self) -> list[Path]:
         """All backups of every kind, the oldest first."""
         return self._named(*NAMES, _OF_ONE_SITE)
+
+    def open(self, untrusted_name: str) -> BinaryIO:
+        """One of them, to be read; ``BackupNotFound``.
+
+        No path is made of a name that is not in the list, and a link of such a name leads nowhere.
+        """
+        found = next((path for path in self.all() if path.name == untrusted_name), None)
+        if found is None:
+            raise BackupNotFound()
+        try:
+            opened = os.open(found, _OPEN)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # Gone since; a link; a socket.
+                raise BackupNotFound() from None
+            raise
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise BackupNotFound()
+        return os.fdopen(opened, "rb")
 
     def newest(self) -> list[Path]:
         """The newest full one and the newest other one, as far as there are; none of a single site."""

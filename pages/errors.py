@@ -213,6 +213,13 @@ class CheckpointNotFound(PagesError):
     message = "检查点不存在"
 
 
+class BackupNotFound(PagesError):
+    """There is no such backup; what only looks like one, a link or a folder, is none."""
+
+    status = 404
+    message = "备份不存在"
+
+
 class CheckpointInUse(PagesError):
     status = 409
     message = "不能删除当前激活的检查点"

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from pages import files
 from pages.backups import Backups
@@ -60,6 +61,10 @@ class Upkeep:
     def backups(self) -> list[Path]:
         """All backups that there are, the newest first."""
         return self._backups.all()[::-1]
+
+    def open_backup(self, untrusted_name: str) -> BinaryIO:
+        """One of these, to be read; ``BackupNotFound``."""
+        return self._backups.open(untrusted_name)
 
     def restart(self, environ: Mapping[str, str] = os.environ) -> None:
         """In production, have gunicorn's master reload all workers gracefully in three seconds.

@@ -313,6 +313,10 @@ def test_maintenance_is_asked_for_twice(visit: Visit) -> None:
     visit.said("Backed up: backup-")
     assert visit.house.backups() == before + 1
     expect(page.locator("table")).to_contain_text("backup-")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download backup-").first.click()
+    kept = visit.house.server.folder / "backups" / download.value.suggested_filename
+    assert Path(download.value.path()).read_bytes() == kept.read_bytes()
     page.get_by_role("button", name="Clear the cache…").click()
     page.get_by_role("dialog").get_by_role("button", name="Clear it").click()
     visit.said("The cache is cleared")

@@ -64,6 +64,7 @@ ANSWERS = {
     "设置在此期间已被更改，您的更改没有保存": "The settings were changed in the meantime; yours are not saved",
     "站点已变化，当前检查点为 {current:message}": "The site has changed; its current checkpoint is {current}",
     "无": "none",
+    "备份不存在": "The backup does not exist",
     "检查点不存在": "The checkpoint does not exist",
     "不能删除当前激活的检查点": "The current checkpoint cannot be deleted",
     "检查点已固定，请先取消固定": "The checkpoint is pinned; unpin it first",

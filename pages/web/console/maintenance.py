@@ -1,12 +1,14 @@
-"""Maintenance in the console: each action is asked for twice, as the second seed demands, before it is done."""
+"""Maintenance in the console: each action is asked for twice, as the second seed demands; backups are handed out."""
 
+import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g, request, send_file
 from werkzeug.exceptions import NotFound
 
 from pages.model import timestamp
@@ -42,6 +44,19 @@ def show_maintenance() -> Response:
 def state() -> Response:
     """For the page that waits for a restart: since when the process that answers has been there."""
     return success({"began": _BEGAN})
+
+
+@blueprint.post("/backups/<name>", provide_automatic_options=False)
+@admin_only
+def download(name: str) -> Response:
+    """Hand a backup out. Only to a form of ours, so that no link does it, and into the log as changes are."""
+    file = services().upkeep.open_backup(name)
+    response = send_file(
+        file, "application/octet-stream", as_attachment=True, download_name=name, conditional=False, etag=False
+    )
+    response.content_length = os.fstat(file.fileno()).st_size
+    g.outcome = text("backup_sent", "en")
+    return response
 
 
 @blueprint.get("/<action>", provide_automatic_options=False)
@@ -108,7 +123,9 @@ def _backups() -> list[dict[str, object]]:
     told = []
     for path in services().upkeep.backups():
         with suppress(FileNotFoundError):  # It has just gone: one too many.
-            found = path.stat()
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode):
+                continue
             made = timestamp(datetime.fromtimestamp(found.st_mtime, UTC))
             told.append({"name": path.name, "bytes": found.st_size, "made": made})
     return told

@@ -469,6 +469,13 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "restart_look": ("几秒后返回维护页面查看。", "Go back to the maintenance page in some seconds."),
     "backups": ("备份", "Backups"),
     "backups_hint": ("保存在 {folder}，保留最新的 {n} 个。", "In {folder}; the newest {n} are kept."),
+    "download": ("下载", "Download"),
+    "download_backup": ("下载 {name}", "Download {name}"),
+    "download_hint": (
+        "备份包含敏感数据，请妥善保管下载的文件。",
+        "Backups hold sensitive data: keep what you download where nobody else can read it.",
+    ),
+    "backup_sent": ("备份已提供下载", "The backup is handed out"),
     "no_backups": ("还没有备份。", "No backups yet."),
     # The reference.
     "reference_hint": (
