@@ -106,6 +106,10 @@ class Config:
     def is_production(self) -> bool:
         return self.environment == "production"
 
+    def may_serve(self, username: str, host: str) -> bool:
+        """May a site of this user be served on this host? An admin host is no tenant's, whenever that got the name."""
+        return host not in self.admin_hosts or username not in self.users
+
 
 _SETTINGS = {f.name: f for f in fields(Config) if "section" in f.metadata}
 _SECTIONS = {f.metadata["section"] for f in _SETTINGS.values()}

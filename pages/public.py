@@ -8,7 +8,7 @@ always safe.
 
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pages import files
@@ -20,6 +20,8 @@ from pages.work import Work
 log = logging.getLogger(__name__)
 
 INDEX = "index.html"  # The one that the nginx configuration names.
+# May a site of this user be served on this host?
+MayServe = Callable[[str, str], bool]
 _PLAIN = {
     "enabled": True,
     "index": INDEX,
@@ -43,8 +45,9 @@ def _has_plain_settings(site: Site) -> bool:
 class PublicLinks:
     """The links of one data folder. Whoever changes them holds the registry's lock."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, may_serve: MayServe) -> None:
         self._paths = paths
+        self._may_serve = may_serve
 
     def shown(self, site: Site) -> tuple[str, ...]:
         """The domains of a site that nginx may answer for with no application in between.
@@ -54,7 +57,7 @@ class PublicLinks:
         if not _has_plain_settings(site) or has_rules(str(self._paths.site_root(site.username, site.id))):
             return ()
         served = site.domains if site.alias_mode == "serve" else site.domains[:1]
-        return tuple(domain for domain in served if not domain.startswith("*"))
+        return tuple(name for name in served if not name.startswith("*") and self._may_serve(site.username, name))
 
     def is_right(self, site: Site, domains: Collection[str]) -> bool:
         """Is the link of each of these domains of the site there, exactly when it may be?"""

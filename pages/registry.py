@@ -9,7 +9,7 @@ whenever it is cut short. Readers take no lock and see every change at once.
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ from pages.errors import DomainTaken, SiteBroken, SiteBusy, SiteExists, SiteNotF
 from pages.hosts import wildcards_of
 from pages.model import Site, is_name, timestamp
 from pages.paths import Paths
-from pages.public import PublicLinks
+from pages.public import MayServe, PublicLinks
 from pages.site_fields import site_from_record
 from pages.work import Work
 
@@ -57,12 +57,13 @@ class Problem:
 
 
 class Registry:
-    """All sites of one data folder. ``lock_timeout`` is in seconds."""
+    """All sites of one data folder. ``lock_timeout`` is in seconds; ``may_serve`` keeps sites off some hosts."""
 
-    def __init__(self, paths: Paths, lock_timeout: float) -> None:
+    def __init__(self, paths: Paths, lock_timeout: float, may_serve: MayServe = lambda *_: True) -> None:
         self._paths = paths
         self._lock_timeout = lock_timeout
-        self._public = PublicLinks(paths)
+        self._may_serve = may_serve
+        self._public = PublicLinks(paths, may_serve)
         # What a record said, by the identity of its file: never stale, at most one parse a change.
         self._parsed: dict[str, tuple[tuple[int, int, int], Site | SiteBroken]] = {}
 
@@ -83,6 +84,12 @@ class Registry:
 
         Its own name goes before any wildcard that covers it, and of those the most specific one.
         """
+        site = self._holder_or_covering(host)
+        if not self._may_serve(site.username, host):
+            raise SiteNotFound()
+        return site
+
+    def _holder_or_covering(self, host: str) -> Site:
         try:
             return self.holder_of(host)
         except SiteNotFound:
@@ -255,12 +262,16 @@ class Registry:
                 with self.locked():
                     if self._holder(domain) is None:
                         work.discard(self._paths.domain(domain))
-        for domain in self._public.domains():
-            if not self._may_be_public(domain):
+        self.hide_wrong(work, self._public.domains())
+        return problems
+
+    def hide_wrong(self, work: Work, domains: Iterable[str]) -> None:
+        """Have the application answer for those of these domains that nginx may not answer for."""
+        for domain in domains:
+            if self._public.is_shown(domain) and not self._may_be_public(domain):
                 with self.locked():
                     if not self._may_be_public(domain):
                         self._public.hide(work, domain)
-        return problems
 
     def _claim_missing(self, work: Work, site: Site) -> list[str]:
         """Give a site the links of those of its domains that nobody has; returns the others'."""
@@ -290,6 +301,10 @@ class Registry:
             with self.locked():
                 for domain in self._owned(self._read(site.username, site.id)):
                     self._public.hide(work, domain)
+
+    def public_links(self) -> PublicLinks:
+        """What nginx answers for, to be looked at."""
+        return self._public
 
     def is_public(self, host: str) -> bool:
         """Does nginx answer for this host by itself?"""

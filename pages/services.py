@@ -88,9 +88,15 @@ class Services:
             raise ConfigError(f"data_dir: {self.paths.data} cannot be used: {error.strerror}.") from None
         try:
             # What a crash left may be what the disk is full of.
-            self.space.for_deleting(lambda: recover(self.paths, self.workshop, self.settler, self.publisher, now()))
+            self.space.for_deleting(self._recover)
         except OSError as error:
             raise DataUnusable(f"data_dir: {error.filename} cannot be written: {error.strerror}.") from error
+
+    def _recover(self) -> None:
+        recover(self.paths, self.workshop, self.settler, self.publisher, now())
+        if any(map(self.registry.is_public, self.config.admin_hosts)):  # They may be new.
+            with self.workshop.work() as work:
+                self.registry.hide_wrong(work, self.config.admin_hosts)
 
     def reload(self) -> list[Problem]:
         """Put what was changed by hand in force: domains, and the roots of new or restored records."""
@@ -122,7 +128,7 @@ def build_services(config: Config, afterwards: Afterwards = run_now) -> Services
     """Wire the services together; touches no file. ``afterwards`` runs what no answer has to wait for."""
     paths = Paths(config.data_dir)
     workshop = Workshop(paths.work, afterwards)
-    registry = Registry(paths, config.lock_timeout)
+    registry = Registry(paths, config.lock_timeout, config.may_serve)
     histories = Histories(paths)
     trees = Trees(paths, config.warm_checkpoints)
     rule_files = RuleFiles()

@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from helpers import Server, everything_below, program, zip_of
+from helpers import Admin, Server, everything_below, program, zip_of
 from ports import free_port
 from werkzeug.security import generate_password_hash
 
 from pages import files
+from pages.app import create_app
 from pages.cli import main
+from pages.config import load_config
 from pages.doctor import CHECKS
 
 Look = Callable[..., dict[str, list[tuple[str, str, str]]]]
@@ -133,6 +135,18 @@ def test_a_hash_may_be_read_by_others_and_one_of_admin_is_no_secret(look: Look, 
 )
 def test_an_api_on_every_host_is_told_in_production(look: Look, settings: dict[str, str], level: str) -> None:
     assert levels(look("admin hosts", pages_admin_pass="secret", **settings)["admin hosts"]) == [level]
+
+
+def test_a_tenants_site_on_an_admin_host_is_told(look: Look, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[users.alice]\npass = "wonder"\n')
+    config = load_config({"PAGES_CONFIG": str(tmp_path / "config.toml"), "PAGES_DATA_DIR": "data"})
+    admin = Admin(create_app(config).test_client())
+    admin.create("blog", "blog.example.com", username="alice", aliases=["*.example.com"])
+    admin.create("blog", "panel.example.com")
+    for hosts, level in (("admin.example.com", "warning"), ("panel.example.com,localhost", "ok")):
+        found = look("admin hosts", pages_admin_pass="secret", pages_admin_hosts=hosts)["admin hosts"]
+        assert levels(found)[0] == level
+        assert ("alice/blog" in found[0][1]) == (level == "warning")
 
 
 # --- The data folder ------------------------------------------------------------------------------

@@ -2,10 +2,13 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from pages import passwords
 from pages.doctor.findings import Examined, Findings, ok, problem, warning
+from pages.errors import SiteBroken, SiteNotFound
+from pages.registry import Registry
 
 _FOR_ALL = stat.S_IRGRP | stat.S_IROTH
 
@@ -32,6 +35,13 @@ def password(examined: Examined) -> Findings:
 def admin_hosts(examined: Examined) -> Findings:
     """Is the API kept off the domains of sites?"""
     config = examined.config
+    registry = Registry(examined.paths, 0)
+    for host in config.admin_hosts:
+        with suppress(SiteNotFound, SiteBroken):
+            site = registry.owner_of(host)
+            if not config.may_serve(site.username, host):
+                todo = "give the site another domain, or the API another host"
+                yield warning(f"the domains of {site.username}/{site.id} cover {host}, where it is not served", todo)
     if config.admin_hosts:
         yield ok(f"the API is on {', '.join(config.admin_hosts)} alone")
     elif config.is_production:

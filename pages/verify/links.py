@@ -11,7 +11,6 @@ import msgspec
 from pages import files
 from pages.errors import SiteBroken, SiteNotFound
 from pages.model import Site, is_name, timestamp
-from pages.public import PublicLinks
 from pages.site_fields import site_from_record
 from pages.verify.content import require_readable
 from pages.verify.findings import Finding
@@ -27,7 +26,7 @@ class LinksPart(Part):
     def __init__(self, ground: Ground, only: tuple[str, str] | None = None) -> None:
         super().__init__(ground)
         self._only = only
-        self._public = PublicLinks(ground.paths)
+        self._public = ground.registry.public_links()
 
     def look(self) -> Iterable[Finding]:
         self._strange: list[tuple[Path, str]] = []

@@ -38,11 +38,11 @@ def own_names(username: str | None) -> list[tuple[str, str]]:
 def is_reserved(domain: str) -> bool:
     """Not for tenants: a page on an admin host has the same origin as the Admin API; and the hosts of previews.
 
-    Where no admin hosts are set, those of the console.
+    Addresses are where the console is without admin hosts, which may be taken out again.
     """
     if user().is_admin:
         return False
-    if not config().admin_hosts and is_address(domain):
+    if is_address(domain):
         return True
     below = config().preview_domain
     is_preview = bool(below) and (domain == below or domain.endswith(f".{below}") or covers(domain, f"x.{below}"))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -574,6 +575,30 @@ def test_a_tenant_cannot_publish_where_the_console_is_without_admin_hosts(tmp_pa
     assert_failure(house.alice.post("/_api/sites", json={"id": "new", "domain": domain}), 409, "域名已被占用")
     assert_failure(house.alice.put("/_api/sites/alice/blog", json={"aliases": [domain]}), 409, "域名已被占用")
     house.admin.create("mine", domain)
+
+
+@pytest.mark.parametrize("fields", [{"domain": "panel.localhost"}, {"aliases": ["*.localhost"], "alias_mode": "serve"}])
+def test_on_a_host_that_becomes_the_admins_no_tenants_page_is_served(tmp_path: Path, fields: dict[str, Any]) -> None:
+    before = build(tmp_path)
+    assert_success(before.alice.put("/_api/sites/alice/blog", json=fields))
+    before.alice.deployed({"index.html": "hers"}, site="alice/blog")
+    assert before.alice.visit("/", host="panel.localhost").data == b"hers"
+    assert os.path.lexists(tmp_path / "data/public/panel.localhost") == ("domain" in fields)
+    settings = {"PAGES_CONFIG": str(tmp_path / "config.toml"), "PAGES_ADMIN_HOSTS": "panel.localhost"}
+    after = Admin(create_app(load_config(settings)).test_client())
+    assert not os.path.lexists(tmp_path / "data/public/panel.localhost")
+    reply = after.visit("/", host="panel.localhost")
+    assert (reply.status_code, reply.headers["Location"]) == (302, "/_admin/")
+    assert after.visit("/index.html", host="panel.localhost").status_code == 404
+    other = "www.localhost" if "aliases" in fields else "alice.blog.localhost"
+    assert (after.visit("/", host=other).data == b"hers") == ("aliases" in fields)
+
+
+def test_the_admins_own_site_may_be_on_an_admin_host(tmp_path: Path) -> None:
+    admin = build(tmp_path, admin_hosts="localhost").admin
+    admin.deployed({"index.html": "mine"}, site="default/default")
+    assert admin.visit("/", host="localhost").data == b"mine"
+    assert os.path.lexists(tmp_path / "data/public/localhost")
 
 
 def test_a_taken_id_goes_before_an_admin_host(walled: House) -> None:
