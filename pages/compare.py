@@ -1,6 +1,7 @@
 """Two versions of a site side by side: files, and the addresses whose answers differ, by the code that serves them."""
 
 import os
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from pages.work import Work
 
 # What is asked of both versions; beyond it, addresses are left out, and the answer says so.
 _MOST_ADDRESSES = 5000
+_MOST_SECONDS = 3.0  # For all of these: looking one up may cost as much as a visitor who asks for it, twice.
 _HTML = ".html"
 # What a site's rules may take from an answer (docs/rules.md); here only the names count.
 _ALWAYS_SENT = [("Cache-Control", ""), ("X-Content-Type-Options", "")]
@@ -100,14 +102,20 @@ class Comparer:
         there = old.keys() | new.keys()
         urls = _addresses(different if different.isdisjoint((REDIRECTS, HEADERS)) else there, site.index, there)
         urls |= self._fixed_addresses(before) | self._fixed_addresses(after)
-        asked = sorted(urls)[:_MOST_ADDRESSES]
-        told = ((url, self._answer(site, before, url), self._answer(site, after, url)) for url in asked)
+        end, differences, asked = time.monotonic() + _MOST_SECONDS, [], 0
+        for url in sorted(urls)[:_MOST_ADDRESSES]:
+            if time.monotonic() > end:
+                break
+            one, other = self._answer(site, before, url), self._answer(site, after, url)
+            if one != other:
+                differences.append(Difference(_encoded(url), _shown(one), _shown(other)))
+            asked += 1
         return Comparison(
             added={path: new[path][0] for path in sorted(new.keys() - old.keys())},
             removed={path: old[path][0] for path in sorted(old.keys() - new.keys())},
             changed={path: (old[path][0], new[path][0]) for path in sorted(changed)},
-            urls=[Difference(_encoded(url), *map(_shown, (one, other))) for url, one, other in told if one != other],
-            is_whole=len(asked) == len(urls),
+            urls=differences,
+            is_whole=asked == len(urls),
         )
 
     def _fixed_addresses(self, version: Version) -> set[str]:
@@ -147,19 +155,22 @@ def _addresses(paths: Iterable[str], index: str, there: Collection[str]) -> set[
     ``there`` are all files of both versions.
     """
     found = set()
-    for stem in {stem for path in paths for stem in _stems(path)}:
+    for stem in _stems(paths):
         found |= {f"/{stem}", f"/{stem}/" if stem else "/"}
         found |= {f"/{path}" for path in (f"{stem}{_HTML}", f"{stem}/{index}".lstrip("/")) if path in there}
     return found
 
 
-def _stems(path: str) -> Iterable[str]:
-    """A file's path, the same without its ending where it is a page's, and its folders; "" is the root."""
-    yield path
-    yield path.removesuffix(_HTML)
-    *folders, _ = path.split("/")
-    for depth in range(len(folders) + 1):
-        yield "/".join(folders[:depth])
+def _stems(paths: Iterable[str]) -> set[str]:
+    """Files' paths, the same without their endings where they are pages', and their folders; "" is the root."""
+    found, folders = set(), set()
+    for path in paths:
+        found |= {path, path.removesuffix(_HTML)}
+        folder = path.rpartition("/")[0]
+        while folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found | folders
 
 
 def _shown(answer: dict[str, Any]) -> dict[str, Any]:

@@ -384,6 +384,14 @@ def test_a_thousand_are_listed_and_all_are_counted(admin: Admin) -> None:
     assert told["complete"] is False
 
 
+def test_what_takes_too_long_to_compare_is_told_in_part(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = admin.deployed({"index.html": "one"})["id"], admin.deployed({"index.html": "two"})["id"]
+    monkeypatch.setattr(pages.compare, "_MOST_SECONDS", -1.0)
+    told = diff(admin, old, new)
+    assert [each["path"] for each in told["changed"]["items"]] == ["index.html"]
+    assert (told["urls"]["total"], told["complete"]) == (0, False)
+
+
 # --- For any small site ---------------------------------------------------------------------
 
 
