@@ -259,6 +259,11 @@ class Server:
                         found.add(int(child))
         return found
 
+    def peak_memory(self) -> int:
+        """The most that any of these workers ever held, in bytes."""
+        told = [Path(f"/proc/{worker}/status").read_text() for worker in self.workers()]
+        return max(int(status.partition("VmHWM:")[2].split()[0]) * 1024 for status in told)
+
     def answers(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"the server stopped:\n{self.log}"

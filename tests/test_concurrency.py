@@ -567,15 +567,6 @@ def test_two_servers_on_one_data_folder_keep_order_and_outlive_each_other(
 # --- Memory ---------------------------------------------------------------------------------
 
 
-def peak_memory(server: Server) -> int:
-    """The most that any worker ever held, in bytes."""
-    assert server.process is not None
-    pid = server.process.pid
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    peaks = [Path(f"/proc/{worker}/status").read_text().partition("VmHWM:")[2].split()[0] for worker in workers]
-    return max(int(peak) * 1024 for peak in peaks)
-
-
 def upload(server: Server, path: Path, file_name: str) -> Any:
     """Deploy a file that is streamed from the disk and never held."""
     boundary = "----boundary7MA4YWxkTrZu0gW"
@@ -632,9 +623,9 @@ def test_a_large_upload_takes_little_memory(alone: Server, tmp_path: Path) -> No
     size = (1024 if LARGE else 200) * MIB
     path = tmp_path / "large.zip"
     write_stored_zip(path, b"video.mp4", size)
-    before = peak_memory(alone)
+    before = alone.peak_memory()
     made = upload(alone, path, "large.zip")
-    assert peak_memory(alone) - before < 64 * MIB
+    assert alone.peak_memory() - before < 64 * MIB
     assert (alone.data / "sites/default/blog/video.mp4").stat().st_size == size
     assert (alone.data / "sites-checkpoints/default/blog/checkpoints" / f"{made['id']}.tar.gz").exists()
 
@@ -643,13 +634,13 @@ def test_a_large_tar_gz_and_its_cold_checkout_take_little_memory(alone: Server, 
     size = (1024 if LARGE else 200) * MIB
     path = tmp_path / "large.tar.gz"
     write_stored_tar_gz(path, "video.mp4", size)
-    before = peak_memory(alone)
+    before = alone.peak_memory()
     made = upload(alone, path, "large.tar.gz")
     for version in (1, 2, 3):
         deployed(alone, version)
     _accepted(clear_cache(alone))
     _accepted(checkout(alone, made["id"]))
-    assert peak_memory(alone) - before < 64 * MIB
+    assert alone.peak_memory() - before < 64 * MIB
     assert (alone.data / "sites/default/blog/video.mp4").stat().st_size == size
 
 
@@ -667,7 +658,7 @@ def write_stored_tar_gz(path: Path, name: str, size: int) -> None:
 
 def test_a_large_download_takes_little_memory(alone: Server) -> None:
     assert alone.deploy(zip_of({"index.html": bytes(100 * MIB)})).status == 200
-    before = peak_memory(alone)
+    before = alone.peak_memory()
     with closing(http.client.HTTPConnection("127.0.0.1", alone.port, timeout=600)) as connection:
         connection.request("GET", "/", headers={"Host": "blog.localhost"})
         response = connection.getresponse()
@@ -675,7 +666,7 @@ def test_a_large_download_takes_little_memory(alone: Server) -> None:
         while chunk := response.read(MIB):
             total += len(chunk)
     assert total == 100 * MIB
-    assert peak_memory(alone) - before < 32 * MIB
+    assert alone.peak_memory() - before < 32 * MIB
 
 
 def test_a_refused_upload_is_answered_and_not_reset(make_server: Callable[..., Server]) -> None:

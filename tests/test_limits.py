@@ -124,16 +124,6 @@ def test_another_limit_reaches_nginx(make_server: Callable[..., Server]) -> None
 # --- Workers ------------------------------------------------------------------------------------
 
 
-def workers(server: Server) -> list[int]:
-    assert server.process is not None
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            if int(path.read_text().rpartition(")")[2].split()[1]) == server.process.pid:
-                found.append(int(path.parent.name))
-    return found
-
-
 def one_worker(make_server: Callable[..., Server], **settings: str) -> Server:
     server = make_server(PAGES_WORKERS="1", **settings)
     assert server.api("POST", "/_api/sites", {"id": "blog", "domain": "blog.localhost"}).status == 201
@@ -153,10 +143,10 @@ def half_an_upload(server: Server) -> socket.socket:
 
 def test_a_worker_that_stands_still_is_replaced_and_leaves_no_litter(make_server: Callable[..., Server]) -> None:
     server = one_worker(make_server, GUNICORN_CMD_ARGS="--timeout 2")
-    (stopped,) = workers(server)
+    (stopped,) = server.workers()
     with half_an_upload(server):
         os.kill(stopped, signal.SIGSTOP)
-        wait_until(lambda: workers(server) not in ([], [stopped]), "the master replaces it")
+        wait_until(lambda: server.workers() not in (set(), {stopped}), "the master replaces it")
         wait_until(lambda: not os.listdir(server.data / "work"), "what it had under way is cleared")
     assert server.request("GET", "/", host="blog.localhost").body == b"old"
     assert server.deploy(zip_of({"index.html": "new"})).status == 200
@@ -165,7 +155,7 @@ def test_a_worker_that_stands_still_is_replaced_and_leaves_no_litter(make_server
 
 def test_an_upload_that_takes_longer_than_the_workers_timeout_is_not_cut(make_server: Callable[..., Server]) -> None:
     server = one_worker(make_server, GUNICORN_CMD_ARGS="--timeout 1")
-    before = workers(server)
+    before = server.workers()
     body = form_of(zip_of({"index.html": "slow", "noise": os.urandom(20_000)}))
     pause = threading.Event()
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
@@ -176,26 +166,38 @@ def test_an_upload_that_takes_longer_than_the_workers_timeout_is_not_cut(make_se
             connection.sendall(body[at : at + 2000])
             pause.wait(0.25)  # Three timeouts in all.
         assert b" 200 OK" in connection.recv(1000)
-    assert workers(server) == before
+    assert server.workers() == before
 
 
 def test_a_bomb_in_a_worker_with_little_memory_costs_its_own_request_only(make_server: Callable[..., Server]) -> None:
     server = one_worker(make_server, PAGES_MAX_UNPACKED_BYTES=str(200 << 20))
-    (worker,) = workers(server)
+    (worker,) = server.workers()
     size = int(Path(f"/proc/{worker}/statm").read_text().split()[0]) * resource.getpagesize()
     resource.prlimit(worker, resource.RLIMIT_AS, (size + (96 << 20),) * 2)
     bomb = zip_of({f"{n}.txt": bytes(50 << 20) for n in range(5)})
     assert server.deploy(bomb).status == 413
-    assert workers(server) == [worker]
+    assert server.workers() == {worker}
     assert os.listdir(server.data / "work") == []
     assert server.deploy(zip_of({"index.html": "new"})).status == 200
     assert server.request("GET", "/", host="blog.localhost").body == b"new"
 
 
+@pytest.mark.parametrize("form", ['{"digests": [%s]}', '{"digests": [[%s]]}', "[%s]"])
+def test_refusing_what_is_no_list_of_digests_takes_no_memory(make_server: Callable[..., Server], form: str) -> None:
+    server = one_worker(make_server)
+    before = server.peak_memory()
+    headers = {**basic(), "Content-Type": "application/json"}
+    for piece in ("[]", "{}", "1", '""'):
+        body = form % ",".join([piece] * (8_900_000 // (len(piece) + 1)))
+        refused = server.request("POST", "/_api/sites/default/blog/deploy/missing", body.encode(), headers=headers)
+        assert refused.status in (400, 413)
+    assert server.peak_memory() - before < 60 << 20  # It is read, and that is all: parsed, it would take 400 MB.
+
+
 @pytest.mark.skipif(not THOROUGH, reason="Python may lose a thread that it has no memory to start: make faults")
 def test_a_worker_without_any_memory_left_answers_500_and_lives(make_server: Callable[..., Server]) -> None:
     server = one_worker(make_server)
-    (worker,) = workers(server)
+    (worker,) = server.workers()
     size = int(Path(f"/proc/{worker}/statm").read_text().split()[0]) * resource.getpagesize()
     resource.prlimit(worker, resource.RLIMIT_AS, (size, size * 10))
     with suppress(OSError):

@@ -61,9 +61,16 @@ def deploy(username: str, site_id: str) -> Response:
 @blueprint.post("/missing", provide_automatic_options=False)
 @token_needs("deploy")
 def missing(username: str, site_id: str) -> Response:
-    body = json_object(most=MAX_JSON_BYTES + _DIGEST_BYTES * config().max_files)
+    body = json_object(most=MAX_JSON_BYTES + _DIGEST_BYTES * config().max_files, judge=_judge_digests_unparsed)
     digests = _judged_digests(body)
     return success({"missing": services().uploads.missing(own_site(username, site_id), digests)})
+
+
+def _judge_digests_unparsed(data: bytes) -> None:
+    if data.count(b",") > config().max_files:
+        raise _too_many_digests()
+    if data.count(b"[") > 1 or data.count(b"{") > 1:  # No digest holds one.
+        raise _not_digests()
 
 
 def _judged_digests(body: dict[str, Any]) -> list[str]:
@@ -72,10 +79,18 @@ def _judged_digests(body: dict[str, Any]) -> list[str]:
     try:
         digests = msgspec.convert(body.get("digests"), list[Digest])
     except msgspec.ValidationError:
-        raise InvalidField("digests", "必须是 SHA-256 的数组（各为 64 位小写十六进制）") from None
+        raise _not_digests() from None
     if len(digests) > config().max_files:
-        raise TooLarge(f"摘要数超过上限 max_files = {config().max_files}")
+        raise _too_many_digests()
     return digests
+
+
+def _not_digests() -> InvalidField:
+    return InvalidField("digests", "必须是 SHA-256 的数组（各为 64 位小写十六进制）")
+
+
+def _too_many_digests() -> TooLarge:
+    return TooLarge(f"摘要数超过上限 max_files = {config().max_files}")
 
 
 def _judged(form: Form) -> Sent:
