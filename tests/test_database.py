@@ -439,7 +439,7 @@ def test_a_pg_dump_that_hangs_is_stopped_with_its_children(
     began = time.monotonic()
     with pytest.raises(OperationFailed, match="took longer than 1 s"):
         dump(database, tmp_path / "it.sql", pg_dump=program, timeout=1)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     assert not (tmp_path / "it.sql").exists()
     wait_until(lambda: not is_running(int((tmp_path / "child").read_text())))
 
@@ -447,10 +447,10 @@ def test_a_pg_dump_that_hangs_is_stopped_with_its_children(
 def test_a_grandchild_that_keeps_the_output_open_does_not_hold_up_a_dump(
     database: str, tmp_path: Path, fake: Callable[..., str]
 ) -> None:
-    program = fake(f'sleep 5 & exec {find_binary("pg_dump")} "$@"')
+    program = fake(f'sleep 60 & exec {find_binary("pg_dump")} "$@"')
     began = time.monotonic()
     dump(database, tmp_path / "it.sql", pg_dump=program, timeout=60)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 def test_a_dump_into_a_missing_folder_is_a_failure(database: str, tmp_path: Path) -> None:

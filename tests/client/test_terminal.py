@@ -33,6 +33,7 @@ def on_a_terminal(
         [sys.executable, "-m", "pages", *map(str, arguments)],
         cwd=person.folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env={**inherited, "PYTHONPATH": str(PROJECT), "TERM": "xterm", **person.environment(), **settings},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # What runs the tests may ignore it.
     )  # fmt: skip
     os.close(theirs)
     shown, answers, deadline = b"", typed.splitlines(), time.monotonic() + 30

@@ -21,7 +21,7 @@ from pages import files, model
 from pages.app import create_app
 from pages.config import load_config
 from pages.stock import Stock
-from pages.web import deploys
+from pages.web import deploys, sites
 from pages.work import run_now
 
 DEPLOY = "/_api/sites/default/blog/deploy"
@@ -127,7 +127,8 @@ class Twins:
         self.admin = admin
         self._now = model.now()
         # The same clock for both: the same validators, the same times in the archives.
-        monkeypatch.setattr(deploys, "now", lambda: self._now)
+        for module in (deploys, sites):
+            monkeypatch.setattr(module, "now", lambda: self._now)
         admin.create("whole")
         admin.create("part")
 
