@@ -88,7 +88,7 @@ class _Logger(Logger):
             return super().atoms(resp, req, environ, request_time)
         return {
             "h": environ.get("REMOTE_ADDR", "-"),
-            "{host}i": _readable(environ.get("HTTP_HOST", "-")),
+            "{host}i": _readable(environ.get("HTTP_HOST", "-")).replace(" ", "%20"),
             "r": _readable(f"{environ['REQUEST_METHOD']} {environ['RAW_URI']} {environ['SERVER_PROTOCOL']}"),
             "s": str(resp.status).partition(" ")[0],
             "{content-length}o": next((value for name, value in resp.headers if name.lower() == "content-length"), "-"),

@@ -164,6 +164,14 @@ def raw(server: Server, head: bytes) -> None:
             pass
 
 
+def test_a_host_with_blanks_is_one_field_of_an_access_line(make_server: Callable[..., Server]) -> None:
+    server = make_server()
+    raw(server, b'GET /x HTTP/1.1\r\nHost: a" 200 "GET /fake b\r\nConnection: close\r\n\r\n')
+    server.stop()
+    (line,) = [line for line in server.log.splitlines() if "GET /x" in line]
+    assert line.split(" ")[1:4] == ['a\\"%20200%20\\"GET%20/fake%20b', '"GET', "/x"]
+
+
 def test_every_line_of_every_process_is_an_object_when_it_is_to_be_json(make_server: Callable[..., Server]) -> None:
     server = make_server(PAGES_LOG_FORMAT="json")
     agent = 'agent "7" 部署\x85'.encode()
