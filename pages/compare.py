@@ -102,21 +102,28 @@ class Comparer:
         there = old.keys() | new.keys()
         urls = _addresses(different if different.isdisjoint((REDIRECTS, HEADERS)) else there, site.index, there)
         urls |= self._fixed_addresses(before) | self._fixed_addresses(after)
-        end, differences, asked = time.monotonic() + _MOST_SECONDS, [], 0
-        for url in sorted(urls)[:_MOST_ADDRESSES]:
-            if time.monotonic() > end:
-                break
-            one, other = self._answer(site, before, url), self._answer(site, after, url)
-            if one != other:
-                differences.append(Difference(_encoded(url), _shown(one), _shown(other)))
-            asked += 1
+        differences, is_whole = self._differences(site, before, after, sorted(urls))
         return Comparison(
             added={path: new[path][0] for path in sorted(new.keys() - old.keys())},
             removed={path: old[path][0] for path in sorted(old.keys() - new.keys())},
             changed={path: (old[path][0], new[path][0]) for path in sorted(changed)},
             urls=differences,
-            is_whole=asked == len(urls),
+            is_whole=is_whole,
         )
+
+    def _differences(
+        self, site: Site, before: Version, after: Version, urls: list[str]
+    ) -> tuple[list[Difference], bool]:
+        """Of these addresses those that answer otherwise, and whether there was room and time to ask them all."""
+        found: list[Difference] = []
+        end = time.monotonic() + _MOST_SECONDS
+        for url in urls[:_MOST_ADDRESSES]:
+            if time.monotonic() > end:
+                return found, False
+            one, other = self._answer(site, before, url), self._answer(site, after, url)
+            if one != other:
+                found.append(Difference(_encoded(url), _shown(one), _shown(other)))
+        return found, len(urls) <= _MOST_ADDRESSES
 
     def _fixed_addresses(self, version: Version) -> set[str]:
         """The addresses that redirect rules name, as far as they name whole ones."""
