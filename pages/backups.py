@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import secrets
-import stat
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -34,7 +33,8 @@ _STAMP = r"backup-[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}
 NAMES = re.compile(rf"{_STAMP}\.(?:sql|json)"), re.compile(rf"{_STAMP}\.full\.tar")
 # Those of one site are no backup of the others: apart from all else, and each site's from another's.
 _OF_ONE_SITE = re.compile(rf"{_STAMP}\.[^@/]+@[^@/]+\.tar")
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Gone since it was listed; a link; a socket; a folder; a pipe or a device.
+_NO_BACKUP = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.EINVAL)
 REGISTRY_FORMAT = "pages-registry"
 
 
@@ -92,15 +92,11 @@ class Backups:
         if found is None:
             raise BackupNotFound()
         try:
-            opened = os.open(found, _OPEN)
+            return files.open_regular(found, os.O_NOFOLLOW)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # Gone since; a link; a socket.
+            if error.errno in _NO_BACKUP:
                 raise BackupNotFound() from None
             raise
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            os.close(opened)
-            raise BackupNotFound()
-        return os.fdopen(opened, "rb")
 
     def newest(self) -> list[Path]:
         """The newest full one and the newest other one, as far as there are; none of a single site."""

@@ -204,6 +204,16 @@ def published(admin: Admin) -> Admin:
     return admin
 
 
+def test_a_record_that_is_a_folder_leaves_no_file_open(published: Admin, data: Path) -> None:
+    ruin(record(data), "folder")
+    published.visit()
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(5):
+        os.utime(record(data), (number, number))  # So that it is read again.
+        published.visit()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
 @pytest.mark.parametrize("how", BROKEN, ids=lambda how: ascii(how)[:30])
 def test_a_site_whose_record_cannot_be_read(published: Admin, data: Path, how: Any) -> None:
     """... is served to nobody, answers 500, keeps its domain, leaves the others alone, and can be deleted."""
