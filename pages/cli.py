@@ -8,6 +8,7 @@ import click
 
 from pages import __version__
 from pages.client.exits import epilog
+from pages.client.text import in_one_line
 from pages.errors import PagesError
 
 # Section of the help, command, where it is, its first line there (a test holds them equal).
@@ -80,22 +81,16 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = _in_one_line(error.message)  # type: ignore[misc]
+            error.message = in_one_line(error.message)  # type: ignore[misc]
             raise
         except PagesError as error:
-            raise click.ClickException(_in_one_line(_in_english(error))) from error
+            raise click.ClickException(in_one_line(_in_english(error))) from error
         except BrokenPipeError:
             raise  # Who read the output has gone: click knows.
         except OSError as error:
             # No permission, no such folder, no room: the user's to mend, and no trace helps with that.
             where = f"{error.filename}: " if error.filename is not None else ""
-            raise click.ClickException(_in_one_line(f"{where}{error.strerror or error}")) from error
-
-
-def _in_one_line(text: str) -> str:
-    from pages.client.text import in_one_line  # As below.
-
-    return in_one_line(text)
+            raise click.ClickException(in_one_line(f"{where}{error.strerror or error}")) from error
 
 
 def _in_english(error: PagesError) -> str:

@@ -18,6 +18,7 @@ import msgspec
 from pages import backups, database, drill
 from pages.client import service
 from pages.client.options import Session
+from pages.client.text import in_one_line
 from pages.config import Config, load_config
 from pages.errors import OperationFailed, SiteNotFound
 from pages.model import is_name, now
@@ -224,7 +225,7 @@ class _Progress:
 def _tell(report: Report) -> None:
     for problem in report.problems():
         done = "  [repaired]" if problem.repaired else ""
-        click.echo(f"{_in_one_line(problem.file)}: {_in_one_line(problem.reason)}{done}")
+        click.echo(f"{in_one_line(problem.file)}: {in_one_line(problem.reason)}{done}")
     if report.quarantine:
         click.echo(f"What was taken out of its place is in {report.quarantine}, and reasons.txt there says why.")
     checked = report.checked
@@ -232,11 +233,6 @@ def _tell(report: Report) -> None:
         f"Checked {checked.sites} sites, {checked.checkpoints} checkpoints, {checked.files} files, "
         f"{checked.bytes} bytes: {_verdict(report)}."
     )
-
-
-def _in_one_line(text: str) -> str:
-    """Whatever a file is called: it neither begins a line nor steers the terminal."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _verdict(report: Report) -> str:
