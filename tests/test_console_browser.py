@@ -72,6 +72,14 @@ class Visit:
         self.page.get_by_role("button", name="Create").click()
         expect(self.page.locator(".flash")).to_contain_text("is there")
 
+    def publish_two(self, name: str) -> None:
+        """A new site with a ``version 0`` and a ``version 1``, which is live."""
+        self.create(name)
+        for number in range(2):
+            self.upload({"index.html": f"version {number}"})
+            expect(self.page.locator(".history li")).to_have_count(number + 1)
+        self.page.reload()
+
     def upload(self, files: dict[str, bytes | str], name: str = "site.zip") -> None:
         archive = {"name": name, "mimeType": "application/zip", "buffer": zip_of(files)}
         self.page.get_by_label("Archive", exact=True).set_input_files(archive)  # type: ignore[arg-type]
@@ -240,11 +248,7 @@ def test_a_slow_upload_shows_how_far_it_is_and_can_be_cancelled(visit: Visit) ->
 
 def test_who_has_no_mouse_can_switch_and_delete(visit: Visit) -> None:
     page = visit.page
-    visit.create("keys")
-    for number in range(2):
-        visit.upload({"index.html": f"version {number}"})
-        expect(page.locator(".history li")).to_have_count(number + 1)
-    page.reload()
+    visit.publish_two("keys")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
@@ -274,11 +278,7 @@ def test_who_has_no_mouse_can_switch_and_delete(visit: Visit) -> None:
 
 def test_a_switch_is_planned_by_keyboard_and_cancelled(visit: Visit) -> None:
     page = visit.page
-    visit.create("planned")
-    for number in range(2):
-        visit.upload({"index.html": f"version {number}"})
-        expect(page.locator(".history li")).to_have_count(number + 1)
-    page.reload()
+    visit.publish_two("planned")
     visit.tab_to(".later summary")
     page.keyboard.press("Enter")
     at = page.get_by_label("At this time")
